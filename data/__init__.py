@@ -1,0 +1,1 @@
+"""From a CSV manifest or TFDS to uint8 views."""

@@ -1,0 +1,110 @@
+"""The schema of a bag record: one `tf.train.Example` a bag.
+
+`patient_id` and `bag_id` are pseudonyms (bytes), `patient_key` is an int64.
+Per image, as equally long lists: `images/image` (a JPEG or PNG file),
+`images/row` (row of the manifest) and either `images/label` (class number, -1
+unlabelled) or `images/labels` (C floats an image: 1, 0, -1 uncertain, NaN not
+stated).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+
+def serialize_bag(
+  *,
+  patient_id: str,
+  bag_id: str,
+  patient_key: int,
+  images: Sequence[bytes],
+  rows: Sequence[int],
+  label: Sequence[int] | None = None,
+  labels: Sequence[Sequence[float]] | None = None,
+) -> bytes:
+  """Serializes a bag of M images.
+
+  Args:
+    patient_id: pseudonym of the patient.
+    bag_id: pseudonym of the bag.
+    patient_key: number of the patient, in [0, 2^63).
+    images: M JPEG or PNG files, M >= 1.
+    rows: M rows of the manifest.
+    label: M class numbers, -1 for unlabelled; or give `labels`.
+    labels: M times C values 1, 0, -1 or NaN.
+
+  Raises:
+    ValueError: lists of different lengths, or not one of label and labels.
+  """
+  if (label is None) == (labels is None):
+    raise ValueError(
+      "Expected one of label and labels. Received "
+      f"{'neither' if label is None else 'both'}."
+    )
+  values = label if label is not None else labels
+  lengths = len(images), len(rows), len(values)
+  if len(set(lengths)) != 1 or not images:
+    raise ValueError(
+      "Expected equally many images, rows and labels, at least one. Received "
+      f"{lengths[0]}, {lengths[1]} and {lengths[2]}."
+    )
+  feature = {
+    "patient_id": _bytes([patient_id.encode()]),
+    "bag_id": _bytes([bag_id.encode()]),
+    "patient_key": _int64([patient_key]),
+    "images/image": _bytes(images),
+    "images/row": _int64(rows),
+  }
+  if label is not None:
+    feature["images/label"] = _int64(label)
+  else:
+    flat = np.asarray(labels, np.float32).reshape(-1)  # (M * C,)
+    feature["images/labels"] = tf.train.Feature(
+      float_list=tf.train.FloatList(value=flat)
+    )
+  example = tf.train.Example(features=tf.train.Features(feature=feature))
+  return example.SerializeToString(deterministic=True)
+
+
+def parse_bag(
+  serialized: tf.Tensor, num_labels: int | None
+) -> dict[str, tf.Tensor]:
+  """Parses one record; to be used in `tf.data.Dataset.map`.
+
+  Args:
+    serialized: string (), a record.
+    num_labels: C for a multi-label data set, None for any other.
+
+  Returns:
+    `patient_id` string (), `bag_id` string (), `patient_key` int64 (),
+    `image` string (M,), `row` int64 (M,), and `label` int64 (M,) when
+    num_labels is None, else `labels` float32 (M, C).
+  """
+  features = {
+    "patient_id": tf.io.FixedLenFeature([], tf.string),
+    "bag_id": tf.io.FixedLenFeature([], tf.string),
+    "patient_key": tf.io.FixedLenFeature([], tf.int64),
+    "images/image": _list_of([], tf.string),
+    "images/row": _list_of([], tf.int64),
+  }
+  if num_labels is None:
+    features["images/label"] = _list_of([], tf.int64)
+  else:
+    features["images/labels"] = _list_of([num_labels], tf.float32)
+  parsed = tf.io.parse_single_example(serialized, features)
+  return {key.removeprefix("images/"): parsed[key] for key in features}
+
+
+def _list_of(shape, dtype):
+  return tf.io.FixedLenSequenceFeature(shape, dtype, allow_missing=True)
+
+
+def _bytes(values):
+  return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+
+def _int64(values):
+  return tf.train.Feature(int64_list=tf.train.Int64List(value=values))

@@ -1,0 +1,1 @@
+"""From a CSV manifest and a folder of images to bag TFRecords."""

@@ -1,0 +1,97 @@
+"""Brings pixels of more than 8 bits to 8, over the full range of the format.
+
+0 to 65535 becomes 0 to 255: divided by 257 and rounded.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import numpy as np
+from PIL import Image
+
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+_MIN_IS_WHITE = 0
+_FULL = 65535
+# Pillow's raw modes of 16-bit colour; B, L, N: big, little, native byte order.
+_DEEP_COLOUR = re.compile(r"(RGB|RGBA|RGBX);16([BLN])")
+
+
+def gray_to_eight_bits(image: Image.Image) -> Image.Image:
+  """Converts a gray image of 12 or 16 bits.
+
+  Args:
+    image: a loaded image of mode I or I;16 in any byte order.
+
+  Returns:
+    An image of mode L. A transparent gray value turns white.
+
+  Raises:
+    ValueError: values beyond 0 to 65535, of which the full range is unknown.
+  """
+  values = np.asarray(image).astype(np.int64)
+  if values.min() < 0 or values.max() > _FULL:
+    raise ValueError(
+      f"expected pixels of 0 to {_FULL}, received {values.min()} to "
+      f"{values.max()}: scale it to 8 or 16 bits"
+    )
+  tags = getattr(image, "tag_v2", {})
+  full = 4095 if tags.get(_BITS_PER_SAMPLE) == (12,) else _FULL
+  gray = _round(values, full)
+  if tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE:  # Pillow inverts 8 bits only
+    gray = 255 - gray
+  transparent = image.info.get("transparency")
+  if isinstance(transparent, int):
+    gray = np.where(values == transparent, 255, gray)
+  return Image.fromarray(gray.astype(np.uint8))
+
+
+def is_deep_colour(image: Image.Image) -> bool:
+  """Returns whether an image that is not yet loaded is 16-bit RGB or RGBA."""
+  return bool(image.tile) and all(
+    _DEEP_COLOUR.fullmatch(_raw_mode(tile)) for tile in image.tile
+  )
+
+
+def colour_to_eight_bits(image: Image.Image, again: Image.Image) -> Image.Image:
+  """Converts a 16-bit colour image.
+
+  Pillow has no such mode and keeps the high bytes. The low bytes, needed for
+  rounding, come from decoding once more in the other byte order.
+
+  Args:
+    image: an image for which `is_deep_colour` held before it was loaded.
+    again: the same file opened once more, not loaded.
+
+  Returns:
+    An image of mode RGB or RGBA. A transparent RGB value turns white.
+  """
+  other = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+  tiles = []
+  for tile in again.tile:
+    raw = _raw_mode(tile)
+    swapped = raw[:-1] + other[raw[-1]]
+    args = tile[3]
+    args = swapped if isinstance(args, str) else (swapped, *args[1:])
+    named = hasattr(tile, "_replace")  # a plain tuple before Pillow 11
+    tiles.append(tile._replace(args=args) if named else (*tile[:3], args))
+  again.tile = tiles
+  values = np.asarray(image).astype(np.int64) * 256 + np.asarray(again)
+  colour = _round(values, _FULL)
+  transparent = image.info.get("transparency")
+  if isinstance(transparent, tuple):
+    is_transparent = (values == transparent).all(axis=-1, keepdims=True)
+    colour = np.where(is_transparent, 255, colour)
+  return Image.fromarray(colour.astype(np.uint8))
+
+
+def _raw_mode(tile: tuple) -> str:
+  args = tile[3]
+  if isinstance(args, (tuple, list)):
+    args = args[0] if args else ""
+  return args if isinstance(args, str) else ""
+
+
+def _round(values: np.ndarray, full: int) -> np.ndarray:
+  return (values * 510 + full) // (2 * full)  # v / full x 255, half up

@@ -1,0 +1,260 @@
+"""Reads the CSV manifest: which image belongs to which patient.
+
+All rows are checked, and all faults are told in one `InputError`. Whether the
+image files are there is `image_files`' question.
+"""
+
+from __future__ import annotations
+
+import collections
+import difflib
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from data.builder import labels
+from data.builder.csv_table import Table, open_table
+from data.builder.findings import Finding, InputError
+from data.builder.splits import is_split_name
+
+_ROWS_NAMED = 5
+
+
+@dataclass(frozen=True)
+class ManifestColumns:
+  """Names of the manifest's columns.
+
+  Attributes:
+    image: paths of the images, below the image root.
+    patient: ids of the patients.
+    bag: ids of the bags (a study, a case), None: a bag is a patient.
+    label: class names of a multi-class task, or None.
+    labels: columns of a multi-label task, one a finding, or ().
+    split: names of the splits, or None.
+    optional: those of the names above that may be missing from the file.
+  """
+
+  image: str = "image"
+  patient: str = "patient_id"
+  bag: str | None = None
+  label: str | None = None
+  labels: tuple[str, ...] = ()
+  split: str | None = None
+  optional: frozenset[str] = frozenset()
+
+  def names(self) -> tuple[str, ...]:
+    """Returns all names that are set, each once."""
+    names = (self.image, self.patient, self.bag, self.label, *self.labels)
+    return tuple(dict.fromkeys(n for n in (*names, self.split) if n))
+
+
+class ManifestRow(NamedTuple):
+  """One image.
+
+  Attributes:
+    row: number of the row as a spreadsheet shows it (the header is row 1).
+    image: the path as the manifest gives it.
+    patient: id of the patient.
+    bag: id of the bag; the patient's id without a bag column.
+    label: class name (multi-class), C floats 1, 0, -1 or NaN (multi-label),
+      or None (unlabelled).
+    split: name of the split, None without a split column.
+  """
+
+  row: int
+  image: str
+  patient: str
+  bag: str
+  label: str | tuple[float, ...] | None
+  split: str | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+  """A checked manifest.
+
+  Attributes:
+    rows: its rows in order.
+    columns: the columns that were found, without the optional ones that are
+      missing.
+    task: 'multi_class', 'multi_label' or 'unlabelled'.
+    class_names: classes or findings in the order of their numbers, or ().
+    notes: what the user should know though it is no fault.
+  """
+
+  rows: list[ManifestRow]
+  columns: ManifestColumns
+  task: str
+  class_names: tuple[str, ...]
+  notes: tuple[str, ...]
+
+
+def read_manifest(path: Path, columns: ManifestColumns) -> Manifest:
+  """Reads and checks a manifest.
+
+  Args:
+    path: a CSV file as `csv_table` reads it.
+    columns: which columns to read; without label columns, as when images to
+      predict are listed, the task is 'unlabelled'.
+
+  Raises:
+    InputError: with all that is wrong, row by row.
+  """
+  manifest, findings = scan_manifest(path, columns)
+  if findings:
+    raise InputError(findings)
+  return manifest
+
+
+def scan_manifest(
+  path: Path, columns: ManifestColumns
+) -> tuple[Manifest, list[Finding]]:
+  """Reads a manifest as `read_manifest` does, and returns what is wrong.
+
+  Where there are findings the rows are good for one thing only: to look for
+  the faults of their image files, too.
+
+  Raises:
+    InputError: the file cannot be read, or its header is not right.
+  """
+  table = open_table(path, columns.names())
+  columns = _check_header(table, columns)
+  findings: list[Finding] = []
+  rows: list[ManifestRow] = []
+  try:
+    for number, cells in table.rows():
+      row = _read_row(number, cells, table.header, columns, findings)
+      if row is not None:
+        rows.append(row)
+  except InputError as error:  # The rows below the break cannot be read.
+    findings += error.findings
+  if not rows and not findings:
+    message = (
+      f"Expected one row an image below the header of {str(path)!r}. "
+      "Received no rows."
+    )
+    findings.append(Finding("empty manifest", message))
+  findings += _patients_in_two_splits(rows)
+  notes = []
+  if table.encoding == "cp1252":
+    notes.append("The manifest is not UTF-8: it was read as Windows-1252.")
+  task, class_names = "unlabelled", ()
+  if columns.labels:
+    task, class_names = "multi_label", columns.labels
+  elif columns.label:
+    rows, class_names, faults = labels.name_classes(rows)
+    findings += faults
+    task = "multi_class" if class_names else "unlabelled"
+    if not class_names:
+      notes.append(f"Column {columns.label!r} is empty: no image is labelled.")
+    notes += labels.alike_names(class_names)
+  return Manifest(rows, columns, task, class_names, tuple(notes)), findings
+
+
+def _check_header(table: Table, columns: ManifestColumns) -> ManifestColumns:
+  """Returns the columns without the optional ones that are missing."""
+  findings = []
+  counts = collections.Counter(table.header)
+  for name, count in counts.items():
+    if name and count > 1:
+      message = (
+        f"Expected each column name once. Received {name!r} {count} times: "
+        "rename or remove the others."
+      )
+      findings.append(Finding("duplicate column", message, table.header_row))
+  missing = [name for name in columns.names() if name not in counts]
+  for name in missing:
+    if name not in columns.optional:
+      near = difflib.get_close_matches(name, table.header, n=1)
+      hint = f" Did you mean {near[0]!r}?" if near else ""
+      message = (
+        f'Expected a column {name!r}. Received the columns '
+        f'{", ".join(repr(n) for n in table.header)}.{hint}'
+      )
+      findings.append(Finding("missing column", message, table.header_row))
+  if findings:
+    raise InputError(findings)
+  return ManifestColumns(
+    image=columns.image,
+    patient=columns.patient,
+    bag=columns.bag,
+    label=None if columns.label in missing else columns.label,
+    labels=columns.labels,
+    split=None if columns.split in missing else columns.split,
+    optional=columns.optional,
+  )
+
+
+def _read_row(
+  number: int,
+  cells: list[str],
+  header: tuple[str, ...],
+  columns: ManifestColumns,
+  findings: list[Finding],
+) -> ManifestRow | None:
+  """Returns the row, and adds to `findings` what is wrong with it.
+
+  None where there is nothing to look for: no image, or shifted cells.
+  """
+  if len(cells) < len(header) or any(cells[len(header) :]):
+    message = (
+      f"Expected {len(header)} cells, as the header has. Received "
+      f"{len(cells)}: a cell that holds a separator is written in quotes."
+    )
+    findings.append(Finding("ragged row", message, number))
+    return None
+  cell = dict(zip(header, cells))
+  faults = []
+  for name in (columns.image, columns.patient, columns.bag):
+    if name and not cell[name]:
+      message = (
+        f"Expected a value in column {name!r}. Received an empty cell: fill "
+        "it in or remove the row."
+      )
+      faults.append(Finding("empty cell", message, number))
+  split = cell[columns.split] if columns.split else None
+  if split is not None and not is_split_name(split):
+    message = (
+      f'Expected a split name of letters, digits and _ (not "all") in column '
+      f"{columns.split!r}. Received {split!r}."
+    )
+    faults.append(Finding("bad split", message, number))
+  label: str | tuple[float, ...] | None = None
+  if columns.labels:
+    label, bad = labels.read_values(number, cell, columns.labels)
+    faults += bad
+  elif columns.label:
+    label = labels.read_name(cell[columns.label])
+  findings += faults
+  if not cell[columns.image]:
+    return None
+  # One id typed on a Mac and on Windows may differ in its Unicode form only.
+  patient = unicodedata.normalize("NFC", cell[columns.patient])
+  bag = unicodedata.normalize("NFC", cell[columns.bag or columns.patient])
+  return ManifestRow(number, cell[columns.image], patient, bag, label, split)
+
+
+def _patients_in_two_splits(rows: list[ManifestRow]) -> list[Finding]:
+  splits: dict[str, dict[str, list[int]]] = collections.defaultdict(dict)
+  for row in rows:
+    if row.split and row.patient:
+      splits[row.patient].setdefault(row.split, []).append(row.row)
+  findings = []
+  for patient, places in splits.items():
+    if len(places) > 1:
+      told = "; ".join(f"{s!r} {_name_rows(r)}" for s, r in places.items())
+      message = (
+        f"Expected patient {patient!r} in one split. Received {told}: move "
+        "all images of the patient to one split."
+      )
+      first = min(rows[0] for rows in places.values())
+      findings.append(Finding("patient in two splits", message, first))
+  return findings
+
+
+def _name_rows(rows: list[int]) -> str:
+  more = len(rows) - _ROWS_NAMED
+  named = ", ".join(str(row) for row in rows[:_ROWS_NAMED])
+  tail = f" and {more} more" if more > 0 else ""
+  return f'(row{"s" if len(rows) > 1 else ""} {named}{tail})'

@@ -1,0 +1,215 @@
+"""What to build, and the checks that need no look at the manifest's rows."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.builder import pseudonyms, splits
+from data.builder.findings import Finding, InputError
+from data.builder.manifest import ManifestColumns
+
+DEFAULT_LABEL_COLUMN = "label"
+DEFAULT_SPLIT_COLUMN = "split"
+ON_BAD_IMAGE = ("fail", "skip")
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+  """What to build from what.
+
+  Attributes:
+    manifest: the CSV file.
+    image_root: folder of the images.
+    output_dir: folder to write; must not exist, or be empty.
+    image_column: column of paths below the image root.
+    patient_column: column of patient ids.
+    bag_column: column of bag ids (study, case); None: a bag is a patient.
+    label_column: column of class names; None: 'label' where there is one.
+    label_columns: columns of a multi-label task; not with label_column.
+    split_column: column of split names; None: 'split' where there is one.
+    split_fractions: 'NAME=FRACTION' of each split to draw; not with
+      split_column; (): 0.8 train, 0.1 validation, 0.1 test where there is no
+      split column.
+    max_side: larger images are shrunk to this many pixels.
+    on_bad_image: 'fail', or 'skip' to build without them.
+    workers: processes; None: one a core.
+    id_key_file: key of the pseudonyms, created where missing; None:
+      `<output_dir>.id_key`.
+    name: first part of the file names; None: from output_dir.
+    seed: of the drawn splits and of the order of the bags.
+    images_per_shard: about how many images to put in a file.
+  """
+
+  manifest: str
+  image_root: str
+  output_dir: str
+  image_column: str = "image"
+  patient_column: str = "patient_id"
+  bag_column: str | None = None
+  label_column: str | None = None
+  label_columns: tuple[str, ...] = ()
+  split_column: str | None = None
+  split_fractions: tuple[str, ...] = ()
+  max_side: int = 512
+  on_bad_image: str = "fail"
+  workers: int | None = None
+  id_key_file: str | None = None
+  name: str | None = None
+  seed: int = 0
+  images_per_shard: int = 1000
+
+  @property
+  def output_path(self) -> Path:
+    """The output folder, absolute, symbolic links followed."""
+    return Path(os.path.realpath(self.output_dir))
+
+  @property
+  def key_path(self) -> Path:
+    """The key file: by default a sibling of the output folder."""
+    if self.id_key_file:
+      return Path(os.path.abspath(self.id_key_file))
+    output = self.output_path
+    return output.with_name(output.name + ".id_key")
+
+  @property
+  def dataset_name(self) -> str:
+    """The name, or one made of the output folder's."""
+    if self.name:
+      return self.name
+    name = re.sub(r"\W+", "_", self.output_path.name, flags=re.ASCII)
+    name = name.strip("_").lower()
+    return name if _NAME.fullmatch(name) else f"bags_{name}".rstrip("_")
+
+  def columns(self) -> ManifestColumns:
+    """Returns the columns to read from the manifest."""
+    label, split, optional = self.label_column, self.split_column, set()
+    if label is None and not self.label_columns:
+      label = DEFAULT_LABEL_COLUMN
+      optional.add(label)
+    if split is None and not self.split_fractions:
+      split = DEFAULT_SPLIT_COLUMN
+      optional.add(split)
+    return ManifestColumns(
+      image=self.image_column,
+      patient=self.patient_column,
+      bag=self.bag_column,
+      label=label,
+      labels=self.label_columns,
+      split=split,
+      optional=frozenset(optional),
+    )
+
+
+def check_options(options: BuildOptions) -> list[Finding]:
+  """Returns all that is wrong with the options; looks at no row or image."""
+  messages = [
+    *_check_values(options),
+    *_check_label_and_split(options),
+    *(_check_image_root(options.image_root) if options.image_root else ()),
+  ]
+  findings = [Finding("bad option", message) for message in messages]
+  if options.output_dir:
+    findings += [
+      Finding("bad option", message) for message in _check_output(options)
+    ]
+    try:
+      pseudonyms.read_key(options.key_path)
+    except InputError as error:
+      findings += error.findings
+  return findings
+
+
+def _check_values(options: BuildOptions):
+  for flag in ("manifest", "image_root", "output_dir"):
+    if not getattr(options, flag):
+      yield f"--{flag}: Expected a path. Received nothing."
+  for flag in ("image_column", "patient_column"):
+    if not getattr(options, flag):
+      yield f"--{flag}: Expected the name of a column. Received nothing."
+  for flag in ("max_side", "workers", "images_per_shard"):
+    value = getattr(options, flag)
+    if value is not None and value < 1:
+      yield f"--{flag}: Expected a number from 1 up. Received {value}."
+  if options.on_bad_image not in ON_BAD_IMAGE:
+    yield (
+      f"--on_bad_image: Expected {' or '.join(ON_BAD_IMAGE)}. Received "
+      f"{options.on_bad_image!r}."
+    )
+  if options.name and not _NAME.fullmatch(options.name):
+    yield (
+      "--name: Expected a letter, then letters, digits and _. Received "
+      f"{options.name!r}."
+    )
+
+
+def _check_label_and_split(options: BuildOptions):
+  names = options.label_columns
+  if options.label_column and names:
+    yield (
+      "Expected --label_column (one class an image) or --label_columns "
+      "(several findings an image). Received both."
+    )
+  if len(set(names)) < len(names) or not all(names):
+    yield (
+      "--label_columns: Expected the names of different columns. Received "
+      f"{','.join(names)!r}."
+    )
+  if options.split_column and options.split_fractions:
+    yield (
+      "Expected --split_column (splits as given) or --split_fractions (splits "
+      "to draw). Received both."
+    )
+  if options.split_fractions:
+    try:
+      splits.parse_fractions(options.split_fractions)
+    except ValueError as error:
+      yield f"--split_fractions: {error}"
+
+
+def _check_image_root(image_root: str):
+  if not os.path.isdir(image_root):
+    yield (
+      "--image_root: Expected the folder of the images. Received "
+      f"{image_root!r}, which is not a folder."
+    )
+
+
+def _check_output(options: BuildOptions):
+  output, key_path = options.output_path, options.key_path
+  if os.path.lexists(output) and not output.is_dir():
+    yield (
+      "--output_dir: Expected a folder to write. Received "
+      f"{options.output_dir!r}, which is a file."
+    )
+  elif output.is_dir() and any(output.iterdir()):
+    yield (
+      "--output_dir: Expected a folder that does not exist yet or is empty. "
+      f"Received {options.output_dir!r}, which holds files: remove it or name "
+      "another."
+    )
+  yield from _check_writable("--output_dir", output)
+  real_key = Path(os.path.realpath(key_path))
+  if output in real_key.parents:
+    yield (
+      "--id_key_file: Expected a file outside of the output folder, which is "
+      f"there to be shared while the key is not. Received {str(key_path)!r}."
+    )
+  elif options.id_key_file and not key_path.exists():
+    yield from _check_writable("--id_key_file", key_path)
+
+
+def _check_writable(flag: str, path: Path):
+  """Finds out whether `path` can be made, with folders that are missing."""
+  parent = next(p for p in path.parents if os.path.lexists(p))
+  if not parent.is_dir():
+    yield f"{flag}: Expected a path in a folder. Received the file {parent}."
+  elif not os.access(parent, os.W_OK | os.X_OK):
+    yield (
+      f"{flag}: Expected a path that can be written. Received {str(path)!r}, "
+      f"and no right to write in {str(parent)!r}."
+    )

@@ -1,0 +1,111 @@
+"""Writes the records of a split to shards, and TFDS's metadata beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from data.dataset_json import shard_name
+
+_DESCRIPTION = (
+  "Images in bags, one bag a patient or case, written by "
+  "data.build_tfrecords. Ids are keyed pseudonyms."
+)
+
+
+class SplitWriter:
+  """Writes one split. The number of shards is known at the end only, as bags
+  whose images are all rejected may leave a shard without a record.
+
+  Attributes:
+    lengths: records of each shard that has any.
+    shard_bytes: length in bytes of each of these files.
+  """
+
+  def __init__(self, folder: Path, name: str, split: str):
+    """Prepares to write to `folder`."""
+    self._folder, self._name, self._split = folder, name, split
+    self._parts: list[Path] = []
+    self.lengths: list[int] = []
+    self.shard_bytes: list[int] = []
+
+  def write_shard(self, records: Iterable[bytes]) -> None:
+    """Writes serialized records to the next shard."""
+    part = self._folder / f"{self._name}-{self._split}.part{len(self._parts)}"
+    count = 0
+    try:
+      with tf.io.TFRecordWriter(str(part)) as writer:
+        for record in records:
+          writer.write(record)
+          count += 1
+    except tf.errors.OpError as error:  # no space left on the disk
+      raise OSError(f"Cannot write {str(part)!r}: {error.message}") from error
+    if count:
+      self._parts.append(part)
+      self.lengths.append(count)
+      self.shard_bytes.append(part.stat().st_size)
+    else:
+      part.unlink()
+
+  def finish(self) -> None:
+    """Gives the shards their final names."""
+    total = len(self._parts)
+    for shard, part in enumerate(self._parts):
+      name = shard_name(self._name, self._split, shard, total)
+      os.rename(part, self._folder / name)
+
+
+def write_tfds_metadata(
+  folder: Path,
+  name: str,
+  task: str,
+  class_names: tuple[str, ...],
+  writers: Mapping[str, SplitWriter],
+) -> None:
+  """Writes what `tfds.builder_from_directory` needs to read the folder."""
+  image = {
+    "image": tfds.features.Image(shape=(None, None, 3)),
+    "row": tfds.features.Scalar(tf.int64),
+  }
+  if task == "multi_label":
+    shape = (len(class_names),)
+    image["labels"] = tfds.features.Tensor(shape=shape, dtype=tf.float32)
+  elif task == "multi_class":
+    image["label"] = tfds.features.ClassLabel(names=list(class_names))
+  else:
+    image["label"] = tfds.features.Scalar(tf.int64)
+  features = tfds.features.FeaturesDict(
+    {
+      "patient_id": tfds.features.Text(),
+      "bag_id": tfds.features.Text(),
+      "patient_key": tfds.features.Scalar(tf.int64),
+      "images": tfds.features.Sequence(image),
+    }
+  )
+  template = tfds.core.ShardedFileTemplate(
+    data_dir=folder, dataset_name=name, filetype_suffix="tfrecord"
+  )
+  splits = [
+    tfds.core.SplitInfo(
+      name=split,
+      shard_lengths=writer.lengths,
+      num_bytes=sum(writer.shard_bytes),
+      filename_template=template.replace(split=split),
+    )
+    for split, writer in writers.items()
+  ]
+  with contextlib.redirect_stdout(io.StringIO()):
+    tfds.folder_dataset.write_metadata(
+      data_dir=folder,
+      features=features,
+      split_infos=splits,
+      filename_template=template,
+      check_data=False,
+      description=_DESCRIPTION,
+    )

@@ -1,0 +1,83 @@
+"""Counts what is written while it is written."""
+
+from __future__ import annotations
+
+import collections
+import math
+
+from data.builder.image_bytes import CleanImage
+from data.dataset_json import ImageSizes, SplitDescription, patient_digest
+
+_VALUE_NAMES = {1.0: "1", 0.0: "0", -1.0: "-1"}
+
+
+class SplitTally:
+  """Counts the bags of one split."""
+
+  def __init__(self, task: str, class_names: tuple[str, ...]):
+    """Begins at zero."""
+    self._multi_label = task == "multi_label"
+    self._class_names = class_names
+    self._patients: set[str] = set()
+    self._bag_sizes = collections.Counter()
+    self._labelled = 0
+    if self._multi_label:
+      values = (*_VALUE_NAMES.values(), "missing")
+      self._counts = {name: dict.fromkeys(values, 0) for name in class_names}
+    else:
+      self._counts = dict.fromkeys(class_names, 0)
+
+  def add(self, patient: str, labels: list) -> None:
+    """Counts a bag: its patient's pseudonym, and one label an image."""
+    self._patients.add(patient)
+    self._bag_sizes[len(labels)] += 1
+    for label in labels:
+      if self._multi_label:
+        self._labelled += not all(math.isnan(value) for value in label)
+        for name, value in zip(self._class_names, label):
+          self._counts[name][_VALUE_NAMES.get(value, "missing")] += 1
+      elif label is not None:
+        self._labelled += 1
+        self._counts[label] += 1
+
+  @property
+  def images(self) -> int:
+    """Images counted so far."""
+    return sum(size * bags for size, bags in self._bag_sizes.items())
+
+  def describe(self, shard_bytes: list[int]) -> SplitDescription:
+    """Returns the counts; `shard_bytes` are the lengths of the files."""
+    return SplitDescription(
+      patients=len(self._patients),
+      bags=sum(self._bag_sizes.values()),
+      images=self.images,
+      labelled_images=self._labelled,
+      label_counts=self._counts,
+      bag_sizes=dict(sorted(self._bag_sizes.items())),
+      shards=len(shard_bytes),
+      shard_bytes=tuple(shard_bytes),
+      patient_digest=patient_digest(self._patients),
+    )
+
+
+class SizeTally:
+  """Keeps the smallest and largest width and height."""
+
+  def __init__(self):
+    """Begins with no image."""
+    self._sizes: ImageSizes | None = None
+
+  def add(self, image: CleanImage) -> None:
+    """Counts one image."""
+    width, height = image.width, image.height
+    old = self._sizes or ImageSizes(width, width, height, height)
+    self._sizes = ImageSizes(
+      min(old.min_width, width),
+      max(old.max_width, width),
+      min(old.min_height, height),
+      max(old.max_height, height),
+    )
+
+  def describe(self) -> ImageSizes:
+    """Returns the range of all images; there must have been one."""
+    return self._sizes

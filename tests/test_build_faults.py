@@ -1,0 +1,170 @@
+"""Tests of `python -m data.build_tfrecords` on input that is not right."""
+
+from __future__ import annotations
+
+import csv
+import os
+
+import pytest
+from build_site import Site, patients, write_images
+
+from data import dataset_json
+
+
+@pytest.fixture
+def site(tmp_path):
+  return Site(tmp_path)
+
+
+def test_skip_writes_rejected_rows_and_builds_the_rest(site, capsys):
+  site.write("image,patient_id,split", *[[*r[:2], "x"] for r in patients(5)])
+  (site.images / "folder0" / "secret0-0.png").unlink()
+  for broken in ("secret1-0.png", "secret1-1.png"):
+    path = site.images / "folder1" / broken
+    path.write_bytes(path.read_bytes()[:50])  # the header is still sound
+  (site.images / "folder2" / "secret2-1.png").write_bytes(b"")
+  assert site.run() == 2
+  report = capsys.readouterr().err
+  assert "row 2: " in report
+  assert "there is no such file" in report
+  assert "--on_bad_image=skip" in report
+  assert not site.output.exists()
+  assert site.run(on_bad_image="skip") == 0
+  with open(site.output / "rejected.csv", newline="") as file:
+    rejected = list(csv.DictReader(file))
+  assert [r["row"] for r in rejected] == ["2", "4", "5", "7"]
+  assert all(r["reason"] for r in rejected)
+  split = dataset_json.load(site.output).splits["x"]
+  assert split.images + len(rejected) == 10
+  assert split.bags == 4
+  assert split.bag_sizes == {1: 2, 2: 2}
+
+
+def test_fail_names_every_damaged_image(site, capsys):
+  site.write("image,patient_id", *[row[:2] for row in patients(5)])
+  for path in sorted(site.images.rglob("*.png"))[:3]:
+    path.write_bytes(path.read_bytes()[:50])
+  assert site.run() == 2
+  report = capsys.readouterr().err
+  assert "3 problems" in report
+  assert "'folder0/secret0-0.png'" in report
+  assert sorted(p.name for p in site.root.iterdir()) == [
+    "manifest.csv",
+    "secret-images",
+  ]
+
+
+def test_split_without_a_sound_image(site, capsys):
+  site.write("image,patient_id,split", ["a.png", "1", "x"], ["b.png", "2", "y"])
+  (site.images / "b.png").unlink()
+  assert site.run(on_bad_image="skip") == 2
+  assert "Received none in y (row 3: " in capsys.readouterr().err
+
+
+def make_file_fault(site, fault):
+  """Writes a manifest of two sound rows and a third with the fault."""
+  images = site.images
+  write_images(images, ["a.png", "b.png", "sub/ü.png"])
+  write_images(site.root, ["outside.png"])
+  (images / "link.png").symlink_to(site.root / "outside.png")
+  (images / "alias.png").symlink_to(images / "a.png")
+  (images / "text.png").write_text("hello")
+  os.mkfifo(images / "pipe.png")
+  image, patient = fault
+  rows = [["a.png", "1"], ["b.png", "2"], [image, patient]]
+  site.write("image,patient_id", *rows, images=False)
+
+
+@pytest.mark.parametrize(
+  ("fault", "message"),
+  [
+    (("none.png", "3"), "there is no such file"),
+    (("sub", "3"), "it is a folder"),
+    (("pipe.png", "3"), "it is not a regular file"),
+    (("text.png", "3"), "it is damaged, or not JPEG"),
+    (("../outside.png", "3"), "leads out"),
+    (("/etc/passwd", "3"), "leads out"),
+    (("C:\\scans\\a.png", "3"), "leads out"),
+    (("..\\outside.png", "3"), "leads out"),
+    (("link.png", "3"), "leads out"),
+    (("a.png", "1"), "row 2 lists already"),
+    (("sub/../a.png", "1"), "row 2 lists already"),
+    (("alias.png", "1"), "row 2 lists already"),
+    (("a.png", "3"), "under '3' here and under '1' in row 2"),
+  ],
+)
+def test_fault_of_an_image_path(site, capsys, fault, message):
+  make_file_fault(site, fault)
+  assert site.run() == 2
+  report = capsys.readouterr().err
+  assert "1 problem found" in report
+  assert "row 4: Expected" in report
+  assert message in report
+
+
+@pytest.mark.parametrize(
+  "image", ["sub\\ü.png", "sub/u\u0308.png", "./sub//ü.png", "{root}/sub/ü.png"]
+)
+def test_path_forms_that_are_accepted(site, image):
+  image = image.format(root=site.images)
+  make_file_fault(site, (image, "3"))
+  assert site.run(split_fractions="train=1") == 0
+
+
+def fill(path):
+  path.mkdir()
+  (path / "file").touch()
+
+
+@pytest.mark.parametrize(
+  ("flags", "message"),
+  [
+    ({"manifest": ""}, "--manifest: Expected a path"),
+    ({"manifest": "none.csv"}, "No such file"),
+    ({"image_root": "none"}, "--image_root: Expected the folder"),
+    ({"output_dir": "{root}/full"}, "which holds files"),
+    ({"output_dir": "{root}/manifest.csv"}, "which is a file"),
+    ({"output_dir": "{root}/manifest.csv/x"}, "in a folder"),
+    ({"output_dir": "/proc/out"}, "output_dir: Expected a path that can"),
+    ({"id_key_file": "{root}/out/key"}, "outside of the output folder"),
+    ({"id_key_file": "{root}/manifest.csv"}, "64 hexadecimal digits"),
+    ({"image_column": "file"}, "Expected a column 'file'"),
+    ({"label_column": "diagnosis"}, "Expected a column 'diagnosis'"),
+    ({"split_column": "split"}, "Expected a column 'split'"),
+    ({"bag_column": "study"}, "Expected a column 'study'"),
+    ({"label_columns": "label,x"}, "Expected a column 'x'"),
+    ({"label_columns": "label,label"}, "different columns"),
+    ({"label_column": "label", "label_columns": "x"}, "Received both"),
+    ({"split_column": "s", "split_fractions": "train=1"}, "Received both"),
+    ({"split_fractions": "train=0.5"}, "sum to 1"),
+    ({"split_fractions": "a=.25,b=.25,c=.25,d=.25"}, "3 patients for 4"),
+    ({"max_side": 0}, "--max_side: Expected a number from 1"),
+    ({"max_side": "big"}, "max_side"),
+    ({"workers": 0}, "--workers: Expected"),
+    ({"on_bad_image": "ignore"}, "on_bad_image"),
+    ({"name": "a-b"}, "--name: Expected a letter"),
+    ({"colour": "red"}, "colour"),
+  ],
+)
+def test_bad_flags(site, capsys, flags, message):
+  if flags.get("output_dir") == "/proc/out" and os.access("/proc", os.W_OK):
+    pytest.skip("root may write everywhere")
+  site.write("image,patient_id,label", *patients(3))
+  fill(site.root / "full")
+  before = sorted(site.root.iterdir())
+  flags = {k: str(v).format(root=site.root) for k, v in flags.items()}
+  assert site.run(**flags) == 2
+  assert message in capsys.readouterr().err
+  assert sorted(site.root.iterdir()) == before
+
+
+def test_one_report_for_flags_manifest_and_images(site, capsys):
+  site.write("image,patient_id", ["a.png", ""], ["b.png", "2"])
+  (site.images / "b.png").unlink()
+  assert site.run() == 2
+  report = capsys.readouterr().err
+  assert "2 problems" in report
+  assert site.run(max_side=0, workers=0) == 2
+  report = capsys.readouterr().err
+  assert "3 problems" in report
+  assert "image files were not looked at yet" in report

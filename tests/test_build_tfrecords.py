@@ -1,0 +1,196 @@
+"""Tests of `python -m data.build_tfrecords`: what it writes and prints."""
+
+from __future__ import annotations
+
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from build_site import Site, patients, write_images
+
+from data import dataset_json
+
+
+@pytest.fixture
+def site(tmp_path):
+  return Site(tmp_path)
+
+
+def test_multi_class_build(site, capsys):
+  site.write("image,patient_id,label", *patients(20))
+  assert site.run() == 0
+  description = dataset_json.load(site.output)
+  assert description.name == "out"
+  assert description.task == "multi_class"
+  assert description.class_names == ("label0", "label1")
+  assert description.image_sizes == dataset_json.ImageSizes(12, 12, 8, 8)
+  sizes = {n: s.patients for n, s in description.splits.items()}
+  assert sizes == {"train": 16, "validation": 2, "test": 2}
+  train = description.splits["train"]
+  assert train.label_counts == {"label0": 16, "label1": 16}
+  assert (train.bags, train.images, train.labelled_images) == (16, 32, 32)
+  assert train.bag_sizes == {2: 16}
+  assert train.shards == 8
+  rows = []
+  for split in description.splits:
+    bags = site.bags(split)
+    digest = dataset_json.patient_digest(
+      {bag["patient_id"].decode() for bag in bags}
+    )
+    assert digest == description.splits[split].patient_digest
+    for bag in bags:
+      assert bag["patient_key"] == int(bag["patient_id"][:16], 16) >> 1
+      for row, label, image in zip(bag["row"], bag["label"], bag["image"]):
+        rows.append(row)
+        assert label == (row - 2) // 2 % 2
+        pixel = tf.io.decode_image(image, channels=3)[0, 0, 0]
+        assert pixel == row - 2
+  assert sorted(rows) == list(range(2, 42))
+  printed = capsys.readouterr().out
+  assert "train: 16 patients, 16 bags, 32 images, 32 labelled" in printed
+  assert "patients were drawn to train=0.8" in printed
+  assert "never share it" in printed
+  assert f"--mode=pretrain --use_micle --data_dir={site.output}" in printed
+
+
+def test_tfds_reads_the_folder(site):
+  site.write("image,patient_id,label", *patients(10), ["x/y.png", "p", ""])
+  assert site.run(split_fractions="train=1", seed=3) == 0
+  builder = tfds.builder_from_directory(site.output)
+  assert builder.info.splits["train"].num_examples == 11
+  assert builder.info.features["images"]["label"].names == ["label0", "label1"]
+  bags = list(builder.as_dataset(split="train").as_numpy_iterator())
+  assert len(bags) == 11
+  assert {len(bag["images"]["row"]) for bag in bags} == {1, 2}
+  labels = {label for bag in bags for label in bag["images"]["label"]}
+  assert labels == {0, 1, -1}
+  images = list(builder.as_dataset(split="train[:1]"))[0]["images"]["image"]
+  assert images.shape[1:] == (8, 12, 3)
+
+
+def test_multi_label_build_with_bags_and_splits(site):
+  site.write(
+    "image,patient_id,study,split,edema,effusion",
+    ["a.png", "p1", "1", "train", "1", "-1"],
+    ["b.png", "p1", "1", "train", "0", ""],
+    ["c.png", "p1", "2", "train", "", ""],
+    ["d.png", "p2", "1", "ext_1", "1", "1"],
+  )
+  flags = {"bag_column": "study", "label_columns": "edema,effusion"}
+  assert site.run(**flags) == 0
+  train = dataset_json.load(site.output).splits["train"]
+  assert (train.patients, train.bags, train.images) == (1, 2, 3)
+  assert train.labelled_images == 2
+  counts = {"1": 1, "0": 1, "-1": 0, "missing": 1}
+  assert train.label_counts["edema"] == counts
+  bags = {tuple(bag["row"]): bag for bag in site.bags("train", 2)}
+  expected = [[1, -1], [0, np.nan]]
+  np.testing.assert_array_equal(bags[2, 3]["labels"], expected)
+  assert bags[2, 3]["patient_id"] == bags[4,]["patient_id"]
+  # Study 1 of another patient is another bag.
+  ids = {bag["bag_id"] for bag in [*bags.values(), *site.bags("ext_1", 2)]}
+  assert len(ids) == 3
+  features = tfds.builder_from_directory(site.output).as_dataset(split="ext_1")
+  (bag,) = features.as_numpy_iterator()
+  assert bag["images"]["labels"].tolist() == [[1, 1]]
+
+
+def test_nothing_written_tells_a_path_an_id_or_a_file_name(site):
+  site.write("image,patient_id,label", *patients(10))
+  bad = site.images / "folder3" / "secret3-0.png"
+  bad.write_bytes(bad.read_bytes()[:60])
+  (site.images / "folder4" / "secret4-0.png").unlink()
+  assert site.run(on_bad_image="skip") == 0
+  assert not (site.output / "out.id_key").exists()
+  secrets = [b"secret", b"SECRET", b"folder", b"manifest.csv"]
+  secrets.append(str(site.root).encode())
+  for name, content in site.bytes_written().items():
+    for secret in secrets:
+      assert secret not in content, name
+      assert secret.decode() not in name
+  key = (site.root / "out.id_key").read_text().strip().encode()
+  assert all(key not in content for content in site.bytes_written().values())
+
+
+def test_same_key_gives_the_same_bytes_whatever_the_row_order(site):
+  rows = patients(40, images=1)
+  site.write("image,patient_id,label", *rows)
+  assert site.run() == 0
+  first = site.bytes_written()
+  site.output.rename(site.root / "first")
+  assert site.run(workers=2) == 0
+  assert site.bytes_written() == first
+  splits = {s: {b["patient_id"] for b in site.bags(s)} for s in ("train",)}
+  site.output.rename(site.root / "second")
+  site.write("image,patient_id,label", *rows[::-1])
+  assert site.run() == 0
+  assert {b["patient_id"] for b in site.bags("train")} == splits["train"]
+
+
+def test_key_file(site, capsys):
+  site.write("image,patient_id", *[row[:2] for row in patients(3)])
+  assert site.run() == 0
+  key = site.root / "out.id_key"
+  assert stat.S_IMODE(key.stat().st_mode) == 0o600
+  first = {bag["patient_id"] for bag in site.bags("train")}
+  key.chmod(0o644)
+  again = {"output_dir": site.root / "again", "id_key_file": key}
+  assert site.run(**again) == 0
+  assert "chmod 600" in capsys.readouterr().out
+  site.output = site.root / "again"
+  assert {bag["patient_id"] for bag in site.bags("train")} == first
+
+
+def test_warnings(site, capsys):
+  rows = [["a.png", "1", "train", "x"], ["b.png", "2", "test", "y"]]
+  site.write("image,patient_id,split,label", *rows)
+  assert site.run() == 0
+  printed = capsys.readouterr().out
+  assert "MICLe is SimCLR" in printed
+  assert "'test' that no image of 'train' has: y" in printed
+
+
+def test_empty_output_folder_and_trailing_slash(site):
+  site.write("image,patient_id", *[row[:2] for row in patients(3)])
+  site.output.mkdir()
+  assert site.run(output_dir=f"{site.output}/") == 0
+  assert (site.root / "out.id_key").is_file()
+
+
+def command(site, **flags):
+  arguments = [sys.executable, "-m", "data.build_tfrecords"]
+  return [*arguments, *site.flags(**flags)]
+
+
+def test_help_does_not_import_tensorflow():
+  code = (
+    "import sys, data.build_tfrecords as b; b.main(['x', '--help']);"
+    "assert 'tensorflow' not in sys.modules"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", code], capture_output=True, text=True, check=True
+  )
+  assert "--split_fractions" in done.stdout
+
+
+def test_sigterm_leaves_nothing_behind(site):
+  site.write("image,patient_id", ["a.png", "1"], images=False)
+  write_images(site.images, [f"{i}.png" for i in range(3000)])
+  rows = [[f"{i}.png", f"p{i}"] for i in range(3000)]
+  site.write("image,patient_id", *rows, images=False)
+  process = subprocess.Popen(
+    command(site), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+  )
+  while not list(site.root.glob("out.building-*/*")):
+    assert process.poll() is None
+    time.sleep(0.02)
+  process.send_signal(signal.SIGTERM)
+  process.communicate()
+  assert process.returncode == 143
+  assert not list(site.root.glob("out*/"))
