@@ -1,0 +1,95 @@
+"""Crops, resizing, flips and rotation on the host."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data import geometry
+
+
+def ramp(height=40, width=60):
+  """An image whose red is the row and whose green is the column."""
+  rows, columns = np.mgrid[:height, :width]
+  return np.stack([rows * 4, columns * 4, 0 * rows], -1).astype(np.uint8)
+
+
+def views(image, count, **options):
+  """Returns `count` random views, (count, size, size, 3)."""
+  options = geometry.ViewOptions(**{"image_size": 32, **options})
+  stream = tf.data.Dataset.range(count).map(
+    lambda k: geometry.random_view(
+      tf.constant(image), tf.stack([np.int64(0), k]), options
+    )
+  )
+  return stream.batch(count).get_single_element().numpy()
+
+
+def test_crop_areas_and_aspects_are_in_range_and_flips_half():
+  drawn = views(ramp(), 400, min_crop_area=0.3, resize_method="bilinear")
+  drawn = drawn.astype(float) / 4
+  # A crop of h rows resized to 32 spans (h - h / 32) rows of the ramp.
+  height = (drawn[:, -1, 0, 0] - drawn[:, 0, 0, 0]) * 32 / 31
+  width = (drawn[:, 0, -1, 1] - drawn[:, 0, 0, 1]) * 32 / 31
+  area, aspect = height * np.abs(width) / 2400, np.abs(width) / height
+  assert area.min() > 0.27
+  assert area.max() < 1.03
+  assert np.ptp(area) > 0.5
+  assert aspect.min() > 0.7
+  assert aspect.max() < 1.42
+  assert 0.42 < np.mean(width < 0) < 0.58
+
+
+@pytest.mark.parametrize("method", geometry.RESIZE_METHODS)
+def test_a_whole_crop_is_tensorflows_resize(method):
+  image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+  drawn = views(image, 40, min_crop_area=1.0, resize_method=method)
+  unflipped = [v for v in drawn if np.array_equal(v, image)]
+  flipped = [v for v in drawn if np.array_equal(v, image[:, ::-1])]
+  assert unflipped
+  assert flipped
+  options = geometry.ViewOptions(16, resize_method=method)
+  small = geometry.center_view(tf.constant(image), options).numpy()
+  expected = tf.image.resize(image, (16, 16), method).numpy()
+  np.testing.assert_array_equal(small, np.clip(np.rint(expected), 0, 255))
+
+
+def test_bicubic_overshoot_saturates():
+  image = np.zeros((20, 20, 3), np.uint8)
+  image[:, 10:] = 255
+  view = geometry.center_view(image, geometry.ViewOptions(31)).numpy()
+  edges = np.abs(np.diff(view[15, :, 0].astype(int)))
+  assert view[15, 0, 0] == 0
+  assert view[15, -1, 0] == 255
+  assert (edges > 20).sum() <= 3  # One edge; a wrapped value would add two.
+
+
+def test_evaluation_takes_the_central_crop_of_large_images_only():
+  image = ramp(64, 64)
+  whole = geometry.center_view(image, geometry.ViewOptions(32)).numpy()
+  crop = geometry.center_view(image, geometry.ViewOptions(56)).numpy()
+  assert whole[0, 0, 0] < 8
+  np.testing.assert_array_equal(crop, image[4:60, 4:60])
+
+
+def test_rotation_turns_up_to_its_limit_and_keeps_the_middle():
+  image = np.zeros((33, 33, 3), np.uint8)
+  image[16, :] = 250
+  drawn = views(
+    image, 60, image_size=33, min_crop_area=1.0, rotation_degrees=45.0
+  )
+  np.testing.assert_array_equal(drawn[:, 16, 16, 0] > 200, True)
+  angles = []
+  for view in drawn:
+    rows, columns = np.nonzero(view[..., 0] > 100)
+    slope = np.polyfit(columns - 16, rows - 16, 1)[0]
+    angles.append(np.degrees(np.arctan(slope)))
+  assert max(map(abs, angles)) < 47
+  assert np.std(angles) > 15
+
+
+def test_decode_reads_grey_and_palette_as_three_channels():
+  grey = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+  for encode in (tf.io.encode_png, tf.io.encode_jpeg):
+    decoded = geometry.decode(encode(grey))
+    assert decoded.shape == (4, 4, 3)
+    assert decoded.dtype == tf.uint8

@@ -1,0 +1,123 @@
+"""Bags to views: what is paired, in which order, and from any step on."""
+
+import collections
+
+import numpy as np
+import pytest
+import toy_bags
+
+from data import geometry, pipeline
+
+VIEWS = geometry.ViewOptions(image_size=12, min_crop_area=0.5)
+SIZES = [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5]
+
+
+def batches(count, source=None, **kwargs):
+  arguments = {"batch_size": 4, "views": VIEWS, "use_micle": True, "seed": 0}
+  source = source or toy_bags.toy_bags(SIZES)
+  stream = pipeline.pair_batches(source, **{**arguments, **kwargs})
+  return list(stream.take(count).as_numpy_iterator())
+
+
+def identities(batch):
+  """(b, 2, 2): for each view, which bag and which image of it."""
+  return toy_bags.identity(batch["views"])
+
+
+def test_micle_pairs_distinct_images_of_one_bag():
+  for batch in batches(20):
+    assert batch["views"].shape == (4, 2, 12, 12, 3)
+    assert batch["views"].dtype == np.uint8
+    for (bag_a, image_a), (bag_b, image_b) in identities(batch):
+      assert bag_a == bag_b
+      assert (image_a != image_b) == (SIZES[bag_a] > 1)
+
+
+def test_simclr_pairs_two_views_of_one_image():
+  for batch in batches(20, use_micle=False):
+    pairs = identities(batch)
+    np.testing.assert_array_equal(pairs[:, 0], pairs[:, 1])
+
+
+@pytest.mark.parametrize(("use_micle", "items"), [(True, 11), (False, 36)])
+def test_an_epoch_is_one_pass_and_no_batch_holds_an_item_twice(
+  use_micle, items
+):
+  source = toy_bags.toy_bags(SIZES)
+  steps = pipeline.steps_per_epoch(source, use_micle=use_micle, batch_size=4)
+  assert steps == items // 4
+  orders = []
+  for epoch in range(2):
+    seen = batches(steps, use_micle=use_micle, first_step=epoch * steps)
+    firsts = np.concatenate([identities(b)[:, 0] for b in seen])
+    keys = [tuple(f[: 1 if use_micle else 2]) for f in firsts]
+    assert len(set(keys)) == len(keys)
+    orders.append(keys)
+  assert orders[0] != orders[1]
+
+
+@pytest.mark.parametrize("use_micle", [True, False])
+@pytest.mark.parametrize("cache", [True, False])
+def test_starting_at_a_step_gives_what_an_uninterrupted_run_sees(
+  use_micle, cache
+):
+  arguments = {"use_micle": use_micle, "cache": cache}
+  whole = batches(7, **arguments)
+  for step in (1, 2, 5):
+    resumed = batches(7 - step, first_step=step, **arguments)
+    for expected, got in zip(whole[step:], resumed):
+      for key, value in expected.items():
+        np.testing.assert_array_equal(got[key], value)
+
+
+def test_another_seed_gives_other_pairs():
+  one, other = batches(3), batches(3, seed=1)
+  assert any((a["views"] != b["views"]).any() for a, b in zip(one, other))
+
+
+def test_over_epochs_every_pair_of_a_bag_comes_up():
+  counts = collections.Counter()
+  for batch in batches(120, toy_bags.toy_bags([3, 1]), batch_size=2):
+    for bag, images in zip(
+      identities(batch)[:, 0, 0], identities(batch)[:, :, 1]
+    ):
+      counts[(bag, *images)] += 1
+  assert counts.pop((1, 0, 0)) == 120
+  assert len(counts) == 6
+  assert min(counts.values()) > 8
+
+
+def test_labels_follow_their_images():
+  for batch in batches(5, use_micle=False):
+    bags = identities(batch)[..., 0]
+    np.testing.assert_array_equal(batch["label"], bags % 3)
+    np.testing.assert_array_equal(batch["patient_key"], bags[:, 0])
+
+
+def test_image_batches_are_every_image_once_with_its_label():
+  source = toy_bags.toy_bags(SIZES)
+  stream = pipeline.image_batches(source, batch_size=8, views=VIEWS)
+  seen = list(stream.as_numpy_iterator())
+  views = np.concatenate([b["views"] for b in seen])
+  labels = np.concatenate([b["label"] for b in seen])
+  assert views.shape == (36, 1, 12, 12, 3)
+  found = toy_bags.identity(views)[:, 0]
+  assert len({tuple(f) for f in found}) == 36
+  np.testing.assert_array_equal(labels[:, 0], found[:, 0] % 3)
+
+
+@pytest.mark.parametrize(
+  ("sizes", "use_micle", "message"),
+  [
+    ([9], True, "at least 2 bags.*Leave out --use_micle"),
+    ([1], False, "at least 2 images"),
+    ([2, 2, 2], True, "has 3.*--train_batch_size=4.*Set it to 3"),
+  ],
+)
+def test_too_little_data_is_an_error_not_a_hang(sizes, use_micle, message):
+  with pytest.raises(ValueError, match=message):
+    batches(1, toy_bags.toy_bags(sizes), use_micle=use_micle)
+
+
+def test_one_patient_with_many_images_runs_without_micle():
+  assert batches(1, toy_bags.toy_bags([9]), use_micle=False)
