@@ -1,0 +1,40 @@
+"""Two logical CPU devices stand in for two GPUs in every test."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+import tensorflow as tf
+
+tf.config.set_logical_device_configuration(
+  tf.config.list_physical_devices("CPU")[0],
+  [tf.config.LogicalDeviceConfiguration()] * 2,
+)
+
+
+@pytest.fixture(scope="session")
+def two_replicas():
+  """A strategy over both logical devices."""
+  return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def demo_records(tmp_path_factory):
+  """A small demo data set, through the builder as anybody's data."""
+  from data import demo
+  from data.builder import build
+
+  folder = tmp_path_factory.mktemp("demo")
+  manifest = demo.write_demo(
+    folder / "images", patients={"train": 12, "validation": 6, "test": 3}
+  )
+  build.build(
+    build.BuildOptions(
+      manifest=manifest,
+      image_root=str(folder / "images"),
+      output_dir=str(folder / "records"),
+      workers=1,
+    )
+  )
+  return str(folder / "records")

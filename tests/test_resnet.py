@@ -1,0 +1,299 @@
+"""Tests of tf_micle.resnet, the encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_micle import heads, resnet
+
+_FIXTURE = (
+  Path(__file__).parents[2] / "shared" / "fixtures" / "simclr_tf2_resnet18"
+)
+
+
+def _images(size=32, n=4, seed=0):
+  rng = np.random.default_rng(seed)
+  return tf.constant(rng.random((n, size, size, 3)), tf.float32)
+
+
+def _tiny(**kwargs):
+  arguments = {"depth": 18, "width_multiplier": 0.125, "small_stem": True}
+  return resnet.resnet(**{**arguments, **kwargs})
+
+
+def _num_trainable(model):
+  return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+
+
+def _node(**children):
+  return tf.train.Checkpoint(**children)
+
+
+def _chain(layers):
+  """SimCLR's wrappers around a list of our convolutions and BatchNorms."""
+  return [
+    _node(conv2d=layer.conv2d)
+    if isinstance(layer, resnet.FixedPaddingConv)
+    else _node(bn=layer.bn)
+    for layer in layers
+  ]
+
+
+def _simclr_tree(encoder, projection, logits):
+  """Our layers under the names that SimCLR's checkpoint has for them."""
+  groups = [
+    _node(
+      layers=[
+        _node(
+          conv2d_bn_layers=_chain(block.residual),
+          shortcut_layers=_chain(block.shortcut),
+        )
+        for block in encoder.layers
+        if block.name.startswith(f"block_group{group}_")
+      ]
+    )
+    for group in range(1, 5)
+  ]
+  stem = _chain(encoder.get_layer(f"initial_{x}") for x in ("conv", "bn"))
+  linear_layers = [
+    _node(dense=dense, bn_relu=_node(bn=bn))
+    for dense, bn in zip(projection.dense, projection.bn)
+  ]
+  return _node(
+    model=_node(
+      resnet_model=_node(
+        initial_conv_relu_max_pool={"0": stem[0], "2": stem[1]},
+        block_groups=groups,
+      ),
+      _projection_head=_node(linear_layers=linear_layers),
+      supervised_head=_node(linear_layer=_node(dense=logits)),
+    )
+  )
+
+
+@pytest.mark.skipif(
+  not _FIXTURE.exists(), reason=f"SimCLR checkpoint not at {_FIXTURE}"
+)
+def test_simclr_checkpoint_gives_simclr_outputs():
+  encoder = resnet.resnet(depth=18, small_stem=True)
+  projection = heads.projection_head(512, mode="nonlinear", num_layers=3)
+  logits = heads.linear_head(10)
+  logits.build((None, 512))
+  tree = _simclr_tree(encoder, projection, logits)
+  status = tree.read(str(_FIXTURE / "ckpt-7"))
+  status.assert_existing_objects_matched()
+  num_read = sum(len(x.variables) for x in (encoder, projection, logits))
+  listed = (_FIXTURE / "variables.txt").read_text().splitlines()
+  assert num_read == sum(line.startswith("model/") for line in listed)
+
+  expected = np.load(_FIXTURE / "expected.npz")
+  features = encoder(expected["images"], training=False)["final_avg_pool"]
+  z, hiddens = projection(features, training=False)
+  close = {"rtol": 1e-4, "atol": 1e-4}
+  np.testing.assert_allclose(features, expected["features"], **close)
+  np.testing.assert_allclose(z, expected["projection"], **close)
+  np.testing.assert_allclose(logits(hiddens[0]), expected["logits"], **close)
+
+
+# Torchvision's counts without the classifier. Its 18 and 34 have no projection
+# in the first group; SimCLR's has 64 * 64 weights and 2 * 64 of BatchNorm.
+@pytest.mark.parametrize(
+  ("depth", "parameters"),
+  [
+    (18, 11_176_512 + 4_224),
+    (34, 21_284_672 + 4_224),
+    (50, 23_508_032),
+  ],
+)
+def test_parameter_count(depth, parameters):
+  assert _num_trainable(resnet.resnet(depth=depth)) == parameters
+
+
+def test_parameter_count_with_selective_kernels():
+  # 35 million, in the table of published models in SimCLR's README.
+  count = _num_trainable(resnet.resnet(depth=50, sk_ratio=0.0625))
+  assert round(count / 1e6) == 35
+
+
+@pytest.mark.parametrize(("depth", "blocks"), [(101, 33), (152, 50), (200, 66)])
+def test_deep_networks_build(depth, blocks):
+  model = resnet.resnet(depth=depth, width_multiplier=0.25)
+  names = [layer.name for layer in model.layers]
+  assert sum(name.startswith("block_group") for name in names) == blocks
+  assert model.output_shape["final_avg_pool"] == (None, 512)
+
+
+@pytest.mark.parametrize(
+  ("depth", "sk_ratio", "expansion"),
+  [(18, 0.0, 1), (18, 0.0625, 1), (50, 0.0625, 4)],
+)
+def test_end_point_shapes(depth, sk_ratio, expansion):
+  model = resnet.resnet(
+    depth=depth, width_multiplier=0.25, sk_ratio=sk_ratio, image_size=224
+  )
+  assert model.output_shape == {
+    "initial_conv": (None, 112, 112, 16),
+    "initial_max_pool": (None, 56, 56, 16),
+    "block_group1": (None, 56, 56, 16 * expansion),
+    "block_group2": (None, 28, 28, 32 * expansion),
+    "block_group3": (None, 14, 14, 64 * expansion),
+    "block_group4": (None, 7, 7, 128 * expansion),
+    "final_avg_pool": (None, 128 * expansion),
+  }
+
+
+def test_small_stem_keeps_resolution():
+  shapes = _tiny(image_size=32).output_shape
+  assert shapes["initial_max_pool"] == (None, 32, 32, 8)
+  assert shapes["block_group4"] == (None, 4, 4, 64)
+
+
+def test_width_rounds_to_whole_channels():
+  widths = [64 * 0.3, 128 * 0.3, 256 * 0.3, 512 * 0.3]
+  shapes = _tiny(width_multiplier=0.3).output_shape
+  groups = [shapes[f"block_group{group}"][-1] for group in range(1, 5)]
+  assert groups == [round(width) for width in widths]
+  wide = _tiny(width_multiplier=2)
+  assert wide.output_shape["final_avg_pool"] == (None, 1024)
+
+
+def test_strided_conv_pads_alike_on_both_sides():
+  # SAME padding would pad an even-sized image below and right only.
+  conv = resnet.FixedPaddingConv(1, 3, strides=2)
+  conv.build((None, 4, 4, 1))
+  images = _images(4, n=1)[..., :1]
+  conv(images)
+  kernel = conv.conv2d.kernel.numpy()[:, :, 0, 0]
+  padded = np.pad(images[0, :, :, 0].numpy(), 1)
+  expected = [
+    [np.sum(padded[i : i + 3, j : j + 3] * kernel) for j in (0, 2)]
+    for i in (0, 2)
+  ]
+  np.testing.assert_allclose(conv(images)[0, :, :, 0], expected, rtol=1e-5)
+
+
+def test_selective_kernels_match_naive_numpy():
+  filters = 4
+  layer = resnet.SelectiveKernelConv(filters, 2, 0.5, 0.9, False)
+  images = _images(8)
+  outputs = layer(images, training=False).numpy()
+  streams = layer.streams(images, training=False).numpy()
+  weights = layer.mixing_weights(streams, training=False).numpy()
+
+  assert outputs.shape == (4, 4, 4, filters)
+  np.testing.assert_allclose(weights.sum(axis=3), 1, rtol=1e-6)
+  both = layer.bn(layer.conv(images)).numpy()
+  first, second = both[..., :filters], both[..., filters:]
+  pooled = (first + second).mean(axis=(1, 2))
+  kernels = [
+    mix.conv2d.kernel.numpy()[0, 0]
+    for mix in (layer.mix_conv1, layer.mix_conv2)
+  ]
+  assert kernels[0].shape == (filters, 32)
+  # BatchNorm is as it starts: only its epsilon shows.
+  hidden = np.maximum(pooled @ kernels[0] / np.sqrt(1 + 1e-5), 0)
+  odds = np.exp(hidden @ kernels[1])
+  share = odds[:, :filters] / (odds[:, :filters] + odds[:, filters:])
+  share = share[:, None, None, :]
+  np.testing.assert_allclose(
+    outputs, share * first + (1 - share) * second, rtol=1e-4, atol=1e-6
+  )
+
+
+def test_compiles_under_xla_with_the_same_result():
+  model = _tiny()
+  block = resnet.BottleneckBlock(8, 2, True, 0.0625, 0.9, True)
+
+  def run(images):
+    features = model(images, training=True)["final_avg_pool"]
+    return features, block(images, training=True)
+
+  images = _images(16)
+  compiled = tf.function(run, jit_compile=True)
+  for actual, expected in zip(compiled(images), run(images)):
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("depth", "sk_ratio"), [(18, 0.0), (50, 0.0625)])
+def test_gradients_reach_every_variable(depth, sk_ratio):
+  model = _tiny(depth=depth, sk_ratio=sk_ratio, small_stem=False)
+  for variable in model.trainable_variables:
+    if not np.any(variable):  # Betas, and the gammas that start at zero.
+      variable.assign(tf.random.stateless_uniform(variable.shape, (1, 2)))
+  with tf.GradientTape() as tape:
+    features = model(_images(64), training=True)["final_avg_pool"]
+    loss = tf.reduce_sum(features**2)
+  gradients = tape.gradient(loss, model.trainable_variables)
+  for variable, gradient in zip(model.trainable_variables, gradients):
+    assert gradient is not None, variable.name
+    assert np.any(gradient), variable.name
+
+
+def test_blocks_start_as_their_shortcut():
+  block = resnet.ResidualBlock(3, 1, False, 0.0, 0.9, False)
+  images = _images(8)
+  np.testing.assert_array_equal(block(images, training=True), images)
+
+
+def test_freezing_a_block_stops_its_statistics():
+  model = _tiny()
+  block = model.get_layer("block_group1_0")
+  block.trainable = False
+  before = [v.numpy() for v in block.variables]
+  model(_images(), training=True)
+  for variable, value in zip(block.variables, before):
+    np.testing.assert_array_equal(variable, value)
+  moving = model.get_layer("block_group1_1").residual[1].bn.moving_mean
+  assert np.any(moving)
+
+
+def test_precision_is_the_argument_and_not_the_global_policy():
+  tf.keras.mixed_precision.set_global_policy("mixed_float16")
+  try:
+    model, mixed = _tiny(), _tiny(dtype="mixed_bfloat16", sk_ratio=0.0625)
+  finally:
+    tf.keras.mixed_precision.set_global_policy("float32")
+  assert {x.dtype for x in model(_images()).values()} == {tf.float32}
+  endpoints = mixed(_images())
+  assert endpoints.pop("final_avg_pool").dtype == tf.float32
+  assert {x.dtype for x in endpoints.values()} == {tf.bfloat16}
+  assert {v.dtype for v in mixed.variables} == {tf.float32}
+
+
+def test_sync_batch_norm_reaches_every_layer():
+  model = _tiny(sync_batch_norm=True, batch_norm_decay=0.5)
+  norms = [
+    module
+    for module in model.submodules
+    if isinstance(module, tf.keras.layers.BatchNormalization)
+  ]
+  assert len(norms) == 1 + 8 * 2 + 4
+  assert all(norm.synchronized and norm.momentum == 0.5 for norm in norms)
+
+
+def test_checkpoint_round_trip(tmp_path):
+  first, second = _tiny(), _tiny()
+  first(_images(), training=True)
+  path = tf.train.Checkpoint(encoder=first).write(str(tmp_path / "weights"))
+  tf.train.Checkpoint(encoder=second).read(path).assert_consumed()
+  for key, value in first(_images()).items():
+    np.testing.assert_array_equal(second(_images())[key], value)
+
+
+@pytest.mark.parametrize(
+  "argument",
+  [
+    {"depth": 51},
+    {"width_multiplier": 0},
+    {"sk_ratio": -0.1},
+    {"batch_norm_decay": 1.0},
+  ],
+)
+def test_errors_say_what_was_expected(argument):
+  (name,) = argument
+  with pytest.raises(ValueError, match=f"Expected {name} .*Received: {name}="):
+    _tiny(**argument)

@@ -1,0 +1,54 @@
+"""The smallest run that is a run: for tests of the step and the command."""
+
+import dataclasses
+
+from absl import flags
+
+import run
+from tf_micle import pretraining
+
+OPTIONS = pretraining.PretrainOptions(
+  resnet_depth=18,
+  width_multiplier=0.0625,
+  sk_ratio=0.0,
+  image_size=16,
+  batch_norm_decay=0.9,
+  proj_head_mode="nonlinear",
+  proj_out_dim=8,
+  num_proj_layers=2,
+  temperature=0.1,
+  hidden_norm=True,
+  color_jitter_strength=0.5,
+  use_blur=True,
+  optimizer="lars",
+  learning_rate=0.5,
+  learning_rate_scaling="none",
+  warmup_epochs=0.0,
+  momentum=0.9,
+  weight_decay=1e-4,
+  train_batch_size=4,
+  seed=0,
+)
+FLAGS = {
+  field.name: getattr(OPTIONS, field.name)
+  for field in dataclasses.fields(OPTIONS)
+}
+
+
+def options(**changes):
+  """Returns OPTIONS with some fields changed."""
+  return dataclasses.replace(OPTIONS, **changes)
+
+
+def command(**changes):
+  """Runs `run.py` in this process with FLAGS and `changes`.
+
+  A change of None takes the flag out. Returns the exit status.
+  """
+  values = {**FLAGS, "train_steps": 2, "log_steps": 1, **changes}
+  arguments = [f"--{k}={v}" for k, v in values.items() if v is not None]
+  flags.FLAGS.unparse_flags()
+  try:
+    return run.main(run.parse(["run.py", *arguments]))
+  except SystemExit as stop:
+    return stop.code

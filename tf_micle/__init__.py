@@ -1,0 +1,1 @@
+"""The model side: from uint8 views to a trained encoder."""

@@ -1,0 +1,156 @@
+"""Checkpoints of a run: saved whole, restored whole, or not at all."""
+
+from __future__ import annotations
+
+import collections
+import os
+
+import tensorflow as tf
+
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+FOLDER = "checkpoints"
+
+
+class CheckpointError(ValueError):
+  """A checkpoint is not there or does not fit."""
+
+
+class RunCheckpoints:
+  """The numbered checkpoints in a run's folder.
+
+  Each holds all that the next step depends on; the newest few are kept.
+  """
+
+  def __init__(self, run_dir, parts, *, keep):
+    """Opens `run_dir`'s checkpoints; writes nothing yet.
+
+    Args:
+      run_dir: the run's folder.
+      parts: dict of name to trackable (models, built optimisers); 'optimizer'
+        is the one whose `iterations` count the run's steps.
+      keep: how many of the newest checkpoints to keep.
+    """
+    self._iterations = parts["optimizer"].iterations
+    self._checkpoint = tf.train.Checkpoint(**parts)
+    self._manager = tf.train.CheckpointManager(
+      self._checkpoint, os.path.join(run_dir, FOLDER), max_to_keep=keep
+    )
+
+  def restore(self):
+    """Restores the newest checkpoint, if there is one.
+
+    Returns:
+      The step that it was saved after, or None without a checkpoint.
+
+    Raises:
+      CheckpointError: if it does not fit this run's model and optimisers.
+    """
+    newest = self._manager.latest_checkpoint
+    if not newest:
+      return None
+    try:
+      self._checkpoint.restore(newest).assert_consumed()
+    except (AssertionError, ValueError) as error:
+      raise CheckpointError(
+        f"Expected {newest} to fit the model that the flags describe. "
+        f"Received: {str(error).splitlines()[0]} Give the flags of the run's "
+        "flags.json, or another --model_dir."
+      ) from error
+    return int(self._iterations.numpy())
+
+  def save(self):
+    """Saves everything under the number of steps done so far."""
+    step = int(self._iterations.numpy())
+    newest = self._manager.latest_checkpoint
+    if newest and newest.endswith(f"ckpt-{step}"):
+      return newest
+    return self._manager.save(checkpoint_number=step)
+
+  @property
+  def latest(self):
+    """The newest checkpoint's path, or None."""
+    return self._manager.latest_checkpoint
+
+
+def find(path):
+  """Returns the checkpoint that `path` means.
+
+  Args:
+    path: a run's folder, a folder of checkpoints, or a checkpoint's prefix.
+
+  Raises:
+    CheckpointError: where there is none.
+  """
+  for folder in (os.path.join(path, FOLDER), path):
+    newest = tf.train.latest_checkpoint(folder)
+    if newest:
+      return newest
+  if os.path.exists(path + ".index"):
+    return path
+  raise CheckpointError(
+    "Expected a run's folder, or a checkpoint such as RUN/checkpoints/ckpt-100."
+    f" Received: {path}, in which there is no checkpoint."
+  )
+
+
+def initialise(path, parts):
+  """Starts `parts` from another run's weights; all must match.
+
+  Args:
+    path: as in `find`.
+    parts: dict of name to built model, under the names that the run saved.
+
+  Returns:
+    A line that says what was taken.
+
+  Raises:
+    CheckpointError: naming the variables that are absent or of another shape.
+  """
+  path = find(path)
+  reader = tf.train.load_checkpoint(path)
+  shapes = reader.get_variable_to_shape_map()
+  variables = _variables_by_key(tf.train.Checkpoint(**parts))
+  faults = []
+  for key, variable in variables.items():
+    name = key.removesuffix(_VALUE)
+    if key not in shapes:
+      faults.append(f"{name}: expected {variable.shape}, not in the checkpoint")
+    elif tuple(shapes[key]) != tuple(variable.shape):
+      faults.append(
+        f"{name}: expected {variable.shape}, received {tuple(shapes[key])}"
+      )
+  if faults:
+    shown = "\n  ".join(faults[:10])
+    raise CheckpointError(
+      f"{len(faults)} of {len(variables)} variables do not fit {path}:\n"
+      f"  {shown}\nGive the model flags of the run that wrote it (flags.json)."
+    )
+  for key, variable in variables.items():
+    variable.assign(reader.get_tensor(key))
+  return f"{len(variables)} of {len(variables)} variables from {path}"
+
+
+def _variables_by_key(root):
+  """Returns the variables below `root` under their keys in a checkpoint.
+
+  A key is the shortest path of attribute names, found breadth first, as
+  TensorFlow writes it.
+  """
+  view = tf.train.TrackableView(root)
+  found, seen = {}, {id(root)}
+  queue = collections.deque([(root, "")])
+  while queue:
+    parent, path = queue.popleft()
+    for name, child in view.children(parent).items():
+      if id(child) in seen:
+        continue
+      seen.add(id(child))
+      # TensorFlow escapes what would look like its separators.
+      child_path = (
+        path + "/" * bool(path) + name.replace(".", "..").replace("/", ".S")
+      )
+      if isinstance(child, tf.Variable):
+        found[child_path + _VALUE] = child
+      queue.append((child, child_path))
+  found.pop("save_counter" + _VALUE, None)
+  return found

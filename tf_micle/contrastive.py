@@ -1,0 +1,174 @@
+"""The pretraining step: views in, one update out."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tf_micle import objective, optimizers, photometry, supervised
+
+_TRAIN_VALUES = (
+  "loss",
+  "contrastive_loss",
+  "contrastive_accuracy",
+  "contrastive_entropy",
+  "embedding_std",
+)
+_PROBE_VALUES = ("probe_loss", "probe_accuracy")
+
+
+class ContrastiveModel(tf.keras.Model):
+  """An encoder and projection head under NT-Xent, with an online linear probe.
+
+  Whether pairs are two images of a bag (MICLe) or two views of an image
+  (SimCLR) is settled where they are drawn; the step is the same.
+
+  Batches are dicts: `views` uint8 (b, v, h, w, 3), v = 2 in training and 1 in
+  evaluation, and, where the probe is to learn, `label` int64 (b, v) or `labels`
+  float32 (b, v, classes); see `supervised.masked_loss` for unknown ones.
+  """
+
+  def __init__(
+    self,
+    encoder,
+    projection_head,
+    *,
+    photometry_options,
+    temperature,
+    normalize=True,
+    l2=0.0,
+    probe=None,
+    seed=0,
+  ):
+    """Makes the model.
+
+    Args:
+      encoder: images float32 (n, h, w, 3) in [0, 1] to a dict with
+        `final_avg_pool` (n, f).
+      projection_head: (n, f) to (n, d).
+      photometry_options: `photometry.PhotometryOptions`.
+      temperature: of NT-Xent, > 0.
+      normalize: whether NT-Xent compares by cosine.
+      l2: coefficient of `optimizers.l2_penalty` in the loss.
+      probe: (n, f) to logits (n, classes), or None.
+      seed: with the step's number, it fixes the photometry.
+    """
+    super().__init__()
+    self.encoder = encoder
+    self.projection_head = projection_head
+    self.probe = probe
+    self._photometry_options = photometry_options
+    self._temperature = temperature
+    self._normalize = normalize
+    self._l2 = l2
+    self._seed = seed
+    names = _TRAIN_VALUES + (_PROBE_VALUES if probe else ())
+    self._means = {name: tf.keras.metrics.Mean(name) for name in names}
+
+  @property
+  def metrics(self):
+    """The running means, which Keras resets at the start of an epoch."""
+    return list(self._means.values())
+
+  def compile(self, optimizer, probe_optimizer=None, **kwargs):
+    """Takes the optimiser of encoder and head, and the probe's own."""
+    super().compile(optimizer=optimizer, **kwargs)
+    self.probe_optimizer = probe_optimizer
+
+  def see(self, views, step):
+    """Returns views as the encoder sees them in training at `step`.
+
+    Args:
+      views: uint8 (b, v, h, w, 3), this replica's rows of the global batch.
+      step: int64 (), counted from 0.
+
+    Returns:
+      float32 (b, v, h, w, 3) in [0, 1].
+    """
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync if context else 1
+    replica = context.replica_id_in_sync_group if context else 0
+    images = _merge_views(views)  # (b * v, h, w, 3)
+    n = tf.shape(images)[0]
+    # Drawn for the global batch, so that the devices' number changes nothing.
+    seed = tf.stack(
+      [tf.constant(self._seed, tf.int64), tf.cast(step, tf.int64)]
+    )
+    drawn = photometry.draw(seed, n * replicas, self._photometry_options)
+    first = tf.cast(replica, tf.int32) * n
+    own = tf.nest.map_structure(lambda x: x[first : first + n], drawn)
+    seen = photometry.apply(images, own)
+    return tf.reshape(seen, tf.shape(views))
+
+  def train_step(self, batch):
+    """Updates once; returns means since the last reset, and the step's rate."""
+    seen = self.see(batch["views"], self.optimizer.iterations)
+    trained = (
+      self.encoder.trainable_variables
+      + self.projection_head.trainable_variables
+    )
+    probed = self.probe.trainable_variables if self.probe else []
+    replicas = self.distribute_strategy.num_replicas_in_sync
+    with tf.GradientTape() as tape:
+      features = self.encoder(_merge_views(seen), training=True)
+      h = features["final_avg_pool"]  # (b * v, f)
+      z, _ = self.projection_head(h, training=True)  # (b * v, d)
+      contrastive, values = objective.nt_xent(
+        _split_views(z, batch["views"]),
+        temperature=self._temperature,
+        normalize=self._normalize,
+      )
+      loss = contrastive
+      if self._l2:
+        loss += self._l2 * optimizers.l2_penalty(trained)
+      if self.probe:
+        probe_loss = self._probe_loss(tf.stop_gradient(h), batch)
+        loss += probe_loss
+        values["probe_loss"] = probe_loss
+      # Optimisers sum gradients over replicas.
+      share = loss / replicas
+    gradients = tape.gradient(share, trained + probed)
+    learning_rate = tf.convert_to_tensor(self.optimizer.learning_rate)
+    self.optimizer.apply_gradients(zip(gradients, trained))
+    if self.probe:
+      self.probe_optimizer.apply_gradients(
+        zip(gradients[len(trained) :], probed)
+      )
+    values.update(loss=loss, contrastive_loss=contrastive)
+    means = {name: self._mean(name, value) for name, value in values.items()}
+    return {**means, "learning_rate": learning_rate}
+
+  def test_step(self, batch):
+    """Returns the probe's accuracy so far on known labels of plain views."""
+    images = tf.cast(_merge_views(batch["views"]), tf.float32) / 255
+    h = self.encoder(images, training=False)["final_avg_pool"]
+    logits, labels = self.probe(h), _labels(batch)
+    _, known = supervised.masked_loss(logits, labels)
+    right = tf.cast(supervised.correct(logits, labels), tf.float32)
+    return {"probe_accuracy": self._mean("probe_accuracy", right, known)}
+
+  def _probe_loss(self, features, batch):
+    """The mean over the known labels of the global batch, replica's share."""
+    losses, known = supervised.masked_loss(self.probe(features), _labels(batch))
+    count = tf.reduce_sum(tf.cast(known, tf.float32))
+    context = tf.distribute.get_replica_context()
+    count = context.all_reduce(tf.distribute.ReduceOp.MEAN, count)
+    return tf.math.divide_no_nan(tf.reduce_sum(losses), count)
+
+  def _mean(self, name, value, weight=None):
+    self._means[name].update_state(value, weight)
+    return self._means[name].result()
+
+
+def _labels(batch):
+  """(b, v) or (b, v, classes) -> (b * v,) or (b * v, classes)."""
+  return _merge_views(batch["label" if "label" in batch else "labels"])
+
+
+def _merge_views(x):
+  """(b, v, ...) -> (b * v, ...)."""
+  return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], axis=0))
+
+
+def _split_views(x, like):
+  """(b * v, d) -> (b, v, d), with `like` (b, v, ...)."""
+  return tf.reshape(x, [tf.shape(like)[0], tf.shape(like)[1], x.shape[-1]])

@@ -1,0 +1,94 @@
+"""Which devices a run uses: the strategy is chosen when the run starts."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import tensorflow as tf
+
+STRATEGIES = ("auto", "tpu", "mirrored", "multi_worker", "one_device")
+
+
+def choose(name="auto", *, tpu_name=None):
+  """Returns the `tf.distribute.Strategy` to run under.
+
+  'auto' takes a TPU when one is named (`tpu_name` or the environment's
+  TPU_NAME), else several workers when TF_CONFIG names them, else every GPU,
+  else one device. 'mirrored' takes every logical GPU, or every logical CPU
+  where there is no GPU.
+
+  Args:
+    name: one of `STRATEGIES`.
+    tpu_name: the TPU's name or address, 'local' for a TPU VM, or None.
+
+  Raises:
+    ValueError: for another name, or when what was asked for is not there.
+  """
+  if name not in STRATEGIES:
+    raise ValueError(
+      f"Expected strategy in {STRATEGIES}. Received: strategy={name!r}"
+    )
+  if name == "auto":
+    name = _what_is_there(tpu_name)
+  if name == "tpu":
+    return _tpu(tpu_name)
+  if name == "multi_worker":
+    if not _worker_count():
+      raise ValueError(
+        "Expected TF_CONFIG to name the workers of strategy=multi_worker. "
+        f"Received: TF_CONFIG={os.environ.get('TF_CONFIG')!r}"
+      )
+    return tf.distribute.MultiWorkerMirroredStrategy()
+  gpus = tf.config.list_logical_devices("GPU")
+  devices = [d.name for d in gpus or tf.config.list_logical_devices("CPU")]
+  if name == "mirrored":
+    return tf.distribute.MirroredStrategy(devices)
+  return tf.distribute.OneDeviceStrategy(devices[0])
+
+
+def describe(strategy):
+  """Returns one line on `strategy` for the log and `provenance.json`."""
+  kind = type(strategy).__name__.replace("V1", "")
+  gpus = tf.config.list_physical_devices("GPU")
+  device = "CPU"
+  if isinstance(strategy, tf.distribute.TPUStrategy):
+    device = "TPU"
+  elif gpus:
+    details = tf.config.experimental.get_device_details(gpus[0])
+    device = details.get("device_name", "GPU")
+  return f"{kind}, {strategy.num_replicas_in_sync} x {device}"
+
+
+def _what_is_there(tpu_name):
+  if (
+    tpu_name
+    or os.environ.get("TPU_NAME")
+    or tf.config.list_physical_devices("TPU")
+  ):
+    return "tpu"
+  if _worker_count() > 1:
+    return "multi_worker"
+  if len(tf.config.list_logical_devices("GPU")) > 1:
+    return "mirrored"
+  return "one_device"
+
+
+def _worker_count():
+  """Returns how many workers TF_CONFIG names; 0 where it is not set."""
+  cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+  return len(cluster.get("worker", ())) + len(cluster.get("chief", ()))
+
+
+def _tpu(tpu_name):
+  try:
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
+      tpu=tpu_name or os.environ.get("TPU_NAME") or "local"
+    )
+    tf.config.experimental_connect_to_cluster(resolver)
+    tf.tpu.experimental.initialize_tpu_system(resolver)
+  except (ValueError, tf.errors.OpError) as error:
+    raise ValueError(
+      f"Expected a TPU at {tpu_name!r}. Received: {error}"
+    ) from error
+  return tf.distribute.TPUStrategy(resolver)

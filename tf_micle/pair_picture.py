@@ -1,0 +1,40 @@
+"""A picture of positive pairs as the network sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_MARGIN = 2
+MOST = 32
+
+
+def pair_picture(views, *, columns=8, rows=4):
+  """Lays pairs out in a grid, the two views of a pair one above the other.
+
+  Args:
+    views: float (b, 2, h, w, 3) in [0, 1].
+    columns: pairs side by side, at most.
+    rows: rows of pairs, at most.
+
+  Returns:
+    uint8 (rows * (2 h + margins), columns * (w + margin), 3).
+  """
+  views = np.asarray(views)[: columns * rows]
+  columns = min(columns, len(views))
+  height, width = views.shape[2:4]
+  pairs = np.ones((-(-len(views) // columns) * columns, 2, height, width, 3))
+  pairs[: len(views)] = views
+  # A white line between views, a wider one between pairs.
+  edges = ((0, 0), (0, 0), (0, _MARGIN), (0, _MARGIN), (0, 0))
+  pairs = np.pad(pairs, edges, constant_values=1)
+  pairs = pairs.reshape(-1, columns, *pairs.shape[1:])
+  grid = pairs.transpose(0, 2, 3, 1, 4, 5)  # rows, 2, h, columns, w, 3
+  grid = grid.reshape(grid.shape[0], -1, columns * (width + _MARGIN), 3)
+  grid = np.pad(
+    grid,
+    ((0, 0), (0, 3 * _MARGIN), (0, 0), (0, 0)),
+    "constant",
+    constant_values=1,
+  )
+  picture = grid.reshape(-1, grid.shape[2], 3)
+  return np.round(picture * 255).clip(0, 255).astype(np.uint8)

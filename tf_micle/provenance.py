@@ -1,0 +1,63 @@
+"""Where a result comes from: data, flags, seed, versions, device."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from importlib import metadata
+
+_PACKAGES = (
+  "tensorflow",
+  "keras",
+  "tensorflow-addons",
+  "tensorflow-datasets",
+  "numpy",
+)
+
+
+def write(run_dir, *, flags, facts):
+  """Writes `flags.json` and `provenance.json` into a run's folder.
+
+  Args:
+    run_dir: the folder; made if absent.
+    flags: dict of every flag's value.
+    facts: dict of what only the caller knows (data digest, device).
+  """
+  os.makedirs(run_dir, exist_ok=True)
+  versions = {name: metadata.version(name) for name in _PACKAGES}
+  provenance = {
+    **facts,
+    "versions": {"python": platform.python_version(), **versions},
+    "git_revision": _git_revision(),
+  }
+  _write_json(os.path.join(run_dir, "flags.json"), flags)
+  _write_json(os.path.join(run_dir, "provenance.json"), provenance)
+
+
+def _write_json(path, content):
+  partial = path + ".partial"
+  with open(partial, "w", encoding="utf-8") as file:
+    json.dump(content, file, indent=2, sort_keys=True)
+    file.write("\n")
+  os.replace(partial, path)
+
+
+def _git_revision():
+  """The revision of this code, '+' after it where files differ, or None."""
+  folder = os.path.dirname(os.path.abspath(__file__))
+
+  def git(*arguments):
+    return subprocess.run(
+      ["git", "-C", folder, *arguments],
+      capture_output=True,
+      text=True,
+      check=True,
+    ).stdout.strip()
+
+  try:
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return git("rev-parse", "HEAD") + "+" * bool(changed)
+  except (OSError, subprocess.CalledProcessError):
+    return None

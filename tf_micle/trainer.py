@@ -1,0 +1,131 @@
+"""Runs a model through its steps: log, check, save, stop when asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+
+import tensorflow as tf
+
+from tf_micle import progress
+
+
+class NonFiniteError(RuntimeError):
+  """The loss or a weight became NaN or infinite."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+  """When a run does what, in steps.
+
+  Attributes:
+    first_step: steps done before this session.
+    last_step: steps done when the run is complete.
+    log_every: between lines of the log.
+    save_every: between checkpoints.
+    images_per_step: views in a global batch, for the rate.
+  """
+
+  first_step: int
+  last_step: int
+  log_every: int
+  save_every: int
+  images_per_step: int
+
+
+def train(model, batches, schedule, *, checkpoints, log, validate, stop):
+  """Trains from `schedule.first_step` to `last_step`, or until asked to stop.
+
+  Args:
+    model: a compiled Keras model whose `train_step` returns running means.
+    batches: endless `tf.data.Dataset` that starts at `first_step`.
+    schedule: a `Schedule`.
+    checkpoints: `checkpoint.RunCheckpoints`.
+    log: `run_log.RunLog`.
+    validate: called at each checkpoint; returns a dict of floats to log.
+    stop: an object whose `requested` turns true when the run is to end early.
+
+  Returns:
+    The number of steps done.
+
+  Raises:
+    NonFiniteError: if the loss or a weight is not finite; what was saved
+      before stays.
+  """
+  recorder = _Recorder(schedule, checkpoints, log, validate, stop)
+  bar = progress.ProgressBar(
+    first_step=schedule.first_step,
+    last_step=schedule.last_step,
+    images_per_step=schedule.images_per_step,
+  )
+  remaining = schedule.last_step - schedule.first_step
+  if remaining <= 0:
+    checkpoints.save()
+    return schedule.first_step
+  try:
+    model.fit(
+      batches.take(remaining),
+      epochs=1,
+      verbose=0,
+      callbacks=[recorder, bar],
+    )
+  finally:
+    bar.close()
+  return recorder.step
+
+
+class _Recorder(tf.keras.callbacks.Callback):
+  """After each step: is it finite, is it time to log, to save, to stop?"""
+
+  def __init__(self, schedule, checkpoints, log, validate, stop):
+    super().__init__()
+    self._schedule = schedule
+    self._checkpoints = checkpoints
+    self._log = log
+    self._validate = validate
+    self._stop = stop
+    self.step = schedule.first_step
+
+  def on_train_begin(self, logs=None):
+    self._logged_step, self._logged_time = self.step, time.monotonic()
+
+  def on_train_batch_end(self, batch, logs=None):
+    self.step += 1
+    self._check_finite(math.isfinite(logs["loss"]), "the loss")
+    save = (
+      self.step == self._schedule.last_step
+      or self.step % self._schedule.save_every == 0
+      or self._stop.requested
+    )
+    if save or self.step % self._schedule.log_every == 0:
+      self._record(logs, save)
+    if self._stop.requested:
+      self.model.stop_training = True
+
+  def _record(self, logs, save):
+    values = {name: float(value) for name, value in logs.items()}
+    seconds = time.monotonic() - self._logged_time
+    steps = self.step - self._logged_step
+    rate = steps * self._schedule.images_per_step / max(seconds, 1e-9)
+    values["images_per_second"] = round(rate, 1)
+    if save:
+      weights = self.model.trainable_variables
+      finite = all(bool(tf.reduce_all(tf.math.is_finite(w))) for w in weights)
+      self._check_finite(finite, "a weight")
+      values.update(self._validate())
+    self._log.write(self.step, values)
+    if save:
+      self._checkpoints.save()
+    self.model.reset_metrics()
+    self._logged_step, self._logged_time = self.step, time.monotonic()
+
+  def _check_finite(self, finite, what):
+    if finite:
+      return
+    saved = self._checkpoints.latest or "none was saved yet"
+    raise NonFiniteError(
+      f"Expected finite numbers; at step {self.step} {what} is NaN or infinite."
+      f" The last good checkpoint stays: {saved}. Try a lower --learning_rate "
+      "or a longer warm-up (--warmup_epochs)."
+    )
