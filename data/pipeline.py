@@ -76,6 +76,7 @@ def pair_batches(
   buffer = min(buffer, _num_items(source, use_micle))
   read = _item_reader(source, use_micle, cache)
 
+  @tf.autograph.experimental.do_not_convert
   def items_of_epoch(epoch):
     shards_seed, items_seed = tf.unstack(
       tf.random.split(tf.stack([tf.constant(seed, tf.int64), epoch]))[:, 0]
@@ -84,6 +85,7 @@ def pair_batches(
     items = items.shuffle(buffer, items_seed, reshuffle_each_iteration=False)
     return items.take(steps * batch_size)
 
+  @tf.autograph.experimental.do_not_convert
   def to_pair(position, item):
     item_seed = tf.stack([tf.constant(seed, tf.int64), position])
     return _positive_pair(item, item_seed, views)
@@ -111,6 +113,7 @@ def image_batches(source, *, batch_size, views):
     (b, 1, classes).
   """
 
+  @tf.autograph.experimental.do_not_convert
   def to_view(bag):
     view = geometry.center_view(geometry.decode(bag.pop("image")[0]), views)
     return {"views": view[None], **bag}

@@ -7,6 +7,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import pytest
 import tensorflow as tf
 
+from tf_micle import distribution
+
 tf.config.set_logical_device_configuration(
   tf.config.list_physical_devices("CPU")[0],
   [tf.config.LogicalDeviceConfiguration()] * 2,
@@ -16,7 +18,7 @@ tf.config.set_logical_device_configuration(
 @pytest.fixture(scope="session")
 def two_replicas():
   """A strategy over both logical devices."""
-  return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+  return distribution.choose("mirrored")
 
 
 @pytest.fixture(scope="session")

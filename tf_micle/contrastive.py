@@ -99,6 +99,8 @@ class ContrastiveModel(tf.keras.Model):
     seen = photometry.apply(images, own)
     return tf.reshape(seen, tf.shape(views))
 
+  # Nothing in the steps needs AutoGraph; converting the network takes seconds.
+  @tf.autograph.experimental.do_not_convert
   def train_step(self, batch):
     """Updates once; returns means since the last reset, and the step's rate."""
     seen = self.see(batch["views"], self.optimizer.iterations)
@@ -137,6 +139,7 @@ class ContrastiveModel(tf.keras.Model):
     means = {name: self._mean(name, value) for name, value in values.items()}
     return {**means, "learning_rate": learning_rate}
 
+  @tf.autograph.experimental.do_not_convert
   def test_step(self, batch):
     """Returns the probe's accuracy so far on known labels of plain views."""
     images = tf.cast(_merge_views(batch["views"]), tf.float32) / 255

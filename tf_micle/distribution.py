@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 
@@ -43,7 +44,7 @@ def choose(name="auto", *, tpu_name=None):
   gpus = tf.config.list_logical_devices("GPU")
   devices = [d.name for d in gpus or tf.config.list_logical_devices("CPU")]
   if name == "mirrored":
-    return tf.distribute.MirroredStrategy(devices)
+    return _mirrored(tuple(devices))
   return tf.distribute.OneDeviceStrategy(devices[0])
 
 
@@ -78,6 +79,16 @@ def _worker_count():
   """Returns how many workers TF_CONFIG names; 0 where it is not set."""
   cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
   return len(cluster.get("worker", ())) + len(cluster.get("chief", ()))
+
+
+@functools.cache
+def _mirrored(devices):
+  """Returns one strategy a process, however often it is asked for.
+
+  TensorFlow numbers collectives from 100 up in every strategy, and takes those
+  of a second one for the first one's (its issue 62790).
+  """
+  return tf.distribute.MirroredStrategy(devices)
 
 
 def _tpu(tpu_name):

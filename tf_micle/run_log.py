@@ -25,7 +25,7 @@ class RunLog:
     with open(partial, "w", encoding="utf-8") as file:
       file.writelines(json.dumps(row) + "\n" for row in kept)
     os.replace(partial, self._path)
-    self._writer = tf.summary.create_file_writer(run_dir)
+    self._writer = tf.summary.create_file_writer(os.fspath(run_dir))
 
   def write(self, step, values):
     """Writes a dict of floats for `step`."""

@@ -93,14 +93,16 @@ class _Recorder(tf.keras.callbacks.Callback):
   def on_train_batch_end(self, batch, logs=None):
     self.step += 1
     self._check_finite(math.isfinite(logs["loss"]), "the loss")
+    # Asked once: a signal during what follows stops after the next step.
+    stop = self._stop.requested
     save = (
-      self.step == self._schedule.last_step
+      stop
+      or self.step == self._schedule.last_step
       or self.step % self._schedule.save_every == 0
-      or self._stop.requested
     )
     if save or self.step % self._schedule.log_every == 0:
       self._record(logs, save)
-    if self._stop.requested:
+    if stop:
       self.model.stop_training = True
 
   def _record(self, logs, save):

@@ -1,0 +1,151 @@
+"""Demo data: a synthetic multi-view data set, deterministic from a seed.
+
+Skin lesions photographed by hand. A patient has one condition and 1 to 6
+photographs, each of another of the patient's lesions. The condition (the label)
+is a family of outlines and textures; a lesion is one member of it. What else
+differs between the photographs of a patient (pose, light, skin tone and lesion
+colour as seen under that light, hairs, camera) says nothing about the
+condition, and most of it is not undone by SimCLR's augmentations. So pairs of
+distinct photographs (MICLe) teach invariances that two views of one photograph
+(SimCLR) do not.
+
+The `external` split comes from another clinic, with shifted nuisances.
+
+The result is images plus a manifest, for the same builder as anybody's data:
+
+  python -m data.demo --output_dir=DEMO
+  python -m data.build_tfrecords --manifest=DEMO/manifest.csv \
+      --image_root=DEMO --output_dir=RECORDS
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Mapping
+
+import numpy as np
+from absl import flags
+
+from data.demo_lesions import CONDITIONS, draw_lesion
+from data.demo_photographs import EXTERNAL, HOME, photograph
+
+MAX_IMAGES = 6  # A patient has 1 to 6 images, uniformly: 3.5 on average.
+PATIENTS = {"train": 400, "validation": 100, "test": 120, "external": 120}
+MANIFEST_COLUMNS = ("image", "patient_id", "label", "split", "clinic")
+
+
+CLINICS = {"external": EXTERNAL}  # Splits not named here are HOME's.
+
+# Of every 20 patients in a row, how many have each condition.
+_PREVALENCE = (4, 4, 4, 3, 3, 2)
+_CONDITION_CYCLE = np.repeat(list(CONDITIONS), _PREVALENCE)
+
+
+def draw_patient(split: str, index: int, seed: int) -> tuple[str, list[bytes]]:
+  """The condition and the JPEGs of one patient, whatever the others are."""
+  rng = np.random.default_rng([seed, list(PATIENTS).index(split), index])
+  condition = _CONDITION_CYCLE[index * 7 % len(_CONDITION_CYCLE)]
+  clinic = CLINICS.get(split, HOME)
+  count = rng.integers(1, MAX_IMAGES + 1)
+  images = [
+    photograph(draw_lesion(condition, rng), clinic, rng) for _ in range(count)
+  ]
+  return condition, images
+
+
+def _replace_file(path: str, content: bytes):
+  """Writes a file whole or not at all."""
+  partial = f"{path}.{os.getpid()}.partial"
+  with open(partial, "wb") as file:
+    file.write(content)
+  os.replace(partial, path)
+
+
+def write_demo(
+  output_dir: str | os.PathLike,
+  *,
+  seed: int = 0,
+  patients: Mapping[str, int] | None = None,
+) -> str:
+  """Writes the demo's images and, last, its manifest.
+
+  Args:
+    output_dir: Folder to write `images/*.jpg` and `manifest.csv` in; the
+      manifest's `image` column is relative to it. Made if missing.
+    seed: A whole number from 0. The same seed gives the same files.
+    patients: Number of patients of each split; PATIENTS by default. A patient
+      does not depend on the number of the others.
+
+  Returns:
+    The manifest's path.
+
+  Raises:
+    ValueError: The seed or a number of patients is out of range, or a split
+      is unknown.
+    FileExistsError: There is a manifest already.
+  """
+  patients = PATIENTS if patients is None else patients
+  if seed < 0:
+    raise ValueError(f"Expected a seed of 0 or more. Received: seed={seed}")
+  if (
+    not set(patients) <= set(PATIENTS) or min(patients.values(), default=0) < 0
+  ):
+    raise ValueError(
+      f"Expected patients to map some of {list(PATIENTS)} to 0 or more. "
+      f"Received: patients={dict(patients)}"
+    )
+  manifest = os.path.join(output_dir, "manifest.csv")
+  if os.path.exists(manifest):
+    raise FileExistsError(f"Expected no manifest yet. Found: {manifest}")
+  os.makedirs(os.path.join(output_dir, "images"), exist_ok=True)
+  table = io.StringIO()
+  rows = csv.writer(table, lineterminator="\n")
+  rows.writerow(MANIFEST_COLUMNS)
+  for split, count in patients.items():
+    clinic = CLINICS.get(split, HOME).name
+    for i in range(count):
+      patient_id = f"{split}-{i:04d}"
+      condition, images = draw_patient(split, i, seed)
+      for j, image in enumerate(images):
+        name = f"images/{patient_id}-{j}.jpg"
+        _replace_file(os.path.join(output_dir, name), image)
+        rows.writerow([name, patient_id, condition, split, clinic])
+  _replace_file(manifest, table.getvalue().encode())
+  return manifest
+
+
+def main(argv: list[str]) -> int:
+  """Runs `python -m data.demo`; returns the exit status, 2 for bad use."""
+  # Flags of its own, so that importing this module defines none.
+  options = flags.FlagValues()
+  flags.DEFINE_string(
+    "output_dir", None, "Folder to write the demo in.", flag_values=options
+  )
+  flags.DEFINE_integer(
+    "seed", 0, "The same seed gives the same files.", flag_values=options
+  )
+  flags.DEFINE_bool("help", False, "Shows this help.", flag_values=options)
+  try:
+    unknown = options(argv)[1:]
+    if options.help:
+      print(__doc__, options.get_help(), sep="\n")
+      return 0
+    if unknown or not options.output_dir:
+      raise ValueError(f"Expected --output_dir=DIR. Received: {argv[1:]}")
+    manifest = write_demo(options.output_dir, seed=options.seed)
+  except (flags.Error, ValueError, OSError) as error:
+    print(f"data.demo: {error}", file=sys.stderr)
+    return 2
+  print(f"Wrote {manifest}. To build records from it:")
+  print(
+    f"  python -m data.build_tfrecords --manifest={manifest} "
+    f"--image_root={options.output_dir} --output_dir=RECORDS"
+  )
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main(sys.argv))

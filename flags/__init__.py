@@ -1,0 +1,1 @@
+"""All configuration: flags by concern, their reader, and recipes."""

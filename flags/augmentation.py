@@ -1,0 +1,16 @@
+"""Flags of the photometry, which the device does."""
+
+from absl import flags
+
+flags.DEFINE_float(
+  "color_jitter_strength",
+  1.0,
+  "Strength of colour jitter; 0 is off. SimCLR: 1.0; chest X-rays: 0.5.",
+  lower_bound=0.0,
+)
+flags.DEFINE_bool(
+  "use_blur",
+  True,
+  "Gaussian blur of half the views. Off for chest X-rays: blur hides the local "
+  "texture that a diagnosis rests on.",
+)

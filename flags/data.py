@@ -1,0 +1,49 @@
+"""Flags of the data: which images, and how views are cut from them."""
+
+from absl import flags
+
+flags.DEFINE_string(
+  "data_dir",
+  None,
+  "Folder of bag TFRecords (see data.build_tfrecords); with --dataset, where "
+  "TFDS keeps its data.",
+)
+flags.DEFINE_string(
+  "dataset", None, "A prepared TFDS data set instead, such as imagenet2012."
+)
+flags.DEFINE_string(
+  "patient_feature",
+  None,
+  "With --dataset: the feature that says whose image it is. A patient's images "
+  "are then a bag; otherwise each image is a bag of one.",
+)
+flags.DEFINE_string("train_split", "train", "Split to train on.")
+flags.DEFINE_string(
+  "eval_split",
+  "validation",
+  "Split on which the online linear probe is scored, where there are labels.",
+)
+flags.DEFINE_bool("cache_dataset", False, "Keep the encoded images in memory.")
+flags.DEFINE_bool(
+  "use_micle",
+  False,
+  "Pair two images of a bag (MICLe) instead of two views of an image (SimCLR).",
+)
+flags.DEFINE_integer(
+  "image_size", 224, "Pixels a side of a view.", lower_bound=8
+)
+flags.DEFINE_float(
+  "min_crop_area",
+  0.08,
+  "Smallest share of an image's area in a crop. SimCLR's 0.08 suits large "
+  "photographs; small lesions and small images need gentler ones (0.3 to 0.6).",
+)
+flags.DEFINE_enum(
+  "resize_method",
+  "bicubic",
+  ["bicubic", "bilinear"],
+  "Interpolation of crops; SimCLR's is bicubic.",
+)
+flags.DEFINE_float(
+  "rotation_degrees", 0.0, "Turn views by up to this; 45 for chest X-rays."
+)

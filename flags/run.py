@@ -1,0 +1,45 @@
+"""Flags of a run: what it does, where it writes, what it runs on."""
+
+from absl import flags
+
+flags.DEFINE_enum("mode", "pretrain", ["pretrain"], "What to do.")
+flags.DEFINE_string(
+  "model_dir",
+  None,
+  "Folder of the run. Giving the same command again goes on from its newest "
+  "checkpoint.",
+)
+flags.DEFINE_string(
+  "checkpoint",
+  None,
+  "Start from the weights of this run (its folder or a checkpoint in it): "
+  "MICLe from SimCLR, for one. Not used once the run has a checkpoint itself.",
+)
+flags.DEFINE_integer(
+  "seed", 0, "Fixes every random choice, with the position in the run."
+)
+flags.DEFINE_enum(
+  "strategy",
+  "auto",
+  ["auto", "tpu", "mirrored", "multi_worker", "one_device"],
+  "Devices to use. auto: a TPU that is named or found, else the workers of "
+  "TF_CONFIG, else all GPUs, else one device.",
+)
+flags.DEFINE_string(
+  "tpu_name", None, "The TPU's name or address; 'local' on a TPU VM."
+)
+flags.DEFINE_integer(
+  "log_steps", 50, "Steps between lines of the log.", lower_bound=1
+)
+flags.DEFINE_integer(
+  "checkpoint_steps",
+  0,
+  "Steps between checkpoints; 0: every --checkpoint_epochs.",
+  lower_bound=0,
+)
+flags.DEFINE_integer(
+  "checkpoint_epochs", 1, "Epochs between checkpoints.", lower_bound=1
+)
+flags.DEFINE_integer(
+  "keep_checkpoint_max", 5, "Newest checkpoints to keep.", lower_bound=1
+)

@@ -1,0 +1,49 @@
+"""Flags of the objective and its optimisation."""
+
+from absl import flags
+
+flags.DEFINE_integer(
+  "train_batch_size",
+  512,
+  "Positive pairs in a global batch: bags with --use_micle, images without.",
+  lower_bound=2,
+)
+flags.DEFINE_integer(
+  "train_steps", None, "Steps to train for; unset: --train_epochs."
+)
+flags.DEFINE_integer("train_epochs", 100, "Epochs to train for.", lower_bound=1)
+flags.DEFINE_integer(
+  "eval_batch_size",
+  256,
+  "Images in a batch of the probe's score.",
+  lower_bound=1,
+)
+flags.DEFINE_enum(
+  "optimizer", "lars", ["lars", "momentum", "adam"], "Optimiser."
+)
+flags.DEFINE_float(
+  "learning_rate", 0.3, "Learning rate, before --learning_rate_scaling."
+)
+flags.DEFINE_enum(
+  "learning_rate_scaling",
+  "linear",
+  ["linear", "sqrt", "none"],
+  "Multiplies the rate by batch / 256, by the root of the batch, or by 1.",
+)
+flags.DEFINE_float(
+  "warmup_epochs", 10.0, "Epochs of linear warm-up.", lower_bound=0.0
+)
+flags.DEFINE_float("momentum", 0.9, "Momentum of LARS and SGD.")
+flags.DEFINE_float(
+  "weight_decay", 1e-6, "Weight decay of kernels.", lower_bound=0.0
+)
+flags.DEFINE_float("temperature", 0.1, "Temperature of NT-Xent.")
+flags.DEFINE_bool(
+  "hidden_norm", True, "Compare projections by cosine, at unit length."
+)
+flags.DEFINE_bool(
+  "lineareval_while_pretraining",
+  True,
+  "Train a linear probe on the features, behind a stopped gradient, where "
+  "there are labels.",
+)

@@ -1,0 +1,77 @@
+"""Saved whole, restored whole, or not at all."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_micle import checkpoint, heads
+
+
+def parts(width=4, steps=0):
+  encoder = tf.keras.Sequential(
+    [tf.keras.layers.Dense(width, name="a/b.c"), tf.keras.layers.Dense(2)]
+  )
+  encoder.build((None, 3))
+  head = heads.projection_head(2, mode="linear", out_dim=3)
+  optimizer = tf.keras.optimizers.SGD(momentum=0.9)
+  optimizer.build(encoder.trainable_variables)
+  optimizer.iterations.assign(steps)
+  return {"encoder": encoder, "projection_head": head, "optimizer": optimizer}
+
+
+def models(some_parts):
+  return {k: some_parts[k] for k in ("encoder", "projection_head")}
+
+
+def test_restore_gives_back_what_was_saved(tmp_path):
+  saved, other = parts(steps=7), parts()
+  checkpoint.RunCheckpoints(tmp_path, saved, keep=2).save()
+  assert checkpoint.RunCheckpoints(tmp_path, other, keep=2).restore() == 7
+  for a, b in zip(saved["encoder"].variables, other["encoder"].variables):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_an_empty_folder_restores_nothing(tmp_path):
+  assert checkpoint.RunCheckpoints(tmp_path, parts(), keep=2).restore() is None
+
+
+def test_only_the_newest_are_kept(tmp_path):
+  run_parts = parts()
+  checkpoints = checkpoint.RunCheckpoints(tmp_path, run_parts, keep=2)
+  for step in (1, 2, 3):
+    run_parts["optimizer"].iterations.assign(step)
+    checkpoints.save()
+  names = sorted(p.name for p in (tmp_path / "checkpoints").glob("*.index"))
+  assert names == ["ckpt-2.index", "ckpt-3.index"]
+
+
+def test_a_run_of_another_shape_is_refused(tmp_path):
+  checkpoint.RunCheckpoints(tmp_path, parts(), keep=2).save()
+  wider = checkpoint.RunCheckpoints(tmp_path, parts(width=5), keep=2)
+  with pytest.raises(checkpoint.CheckpointError, match="flags.json"):
+    wider.restore()
+
+
+@pytest.mark.parametrize("below", ["", "checkpoints", "checkpoints/ckpt-0"])
+def test_initialise_takes_the_weights_and_not_the_step(tmp_path, below):
+  saved, other = parts(), parts()
+  checkpoint.RunCheckpoints(tmp_path, saved, keep=2).save()
+  taken = checkpoint.initialise(str(tmp_path / below), models(other))
+  assert taken.startswith("8 of 8 variables")
+  for a, b in zip(saved["encoder"].variables, other["encoder"].variables):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_initialise_names_what_is_misshapen_and_what_is_absent(tmp_path):
+  checkpoint.RunCheckpoints(tmp_path, parts(), keep=2).save()
+  with pytest.raises(checkpoint.CheckpointError) as error:
+    checkpoint.initialise(str(tmp_path), models(parts(width=5)))
+  assert "3 of 8 variables do not fit" in str(error.value)
+  assert "kernel: expected (3, 5), received (3, 4)" in str(error.value)
+  with pytest.raises(checkpoint.CheckpointError, match="not in the checkpoint"):
+    checkpoint.initialise(str(tmp_path), {"other": parts()["encoder"]})
+
+
+def test_a_folder_without_checkpoint_is_said(tmp_path):
+  with pytest.raises(checkpoint.CheckpointError, match="Expected a run's"):
+    checkpoint.find(str(tmp_path))

@@ -1,0 +1,250 @@
+"""`run.py --mode=pretrain` as its user sees it, on a small demo data set."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny
+from absl import flags
+from PIL import Image
+
+import run
+from tf_micle import run_log
+
+# What each enum flag may be told here; two of the strategies need hardware or
+# processes and have tests of their own.
+_ELSEWHERE = {"tpu", "multi_worker"}
+_BY_MODULE = flags.FLAGS.flags_by_module_dict()
+ENUMS = {
+  flag.name: [v for v in flag.parser.enum_values if v not in _ELSEWHERE]
+  for module in run.reader.MODULES
+  for flag in _BY_MODULE[module.__name__]
+  if isinstance(flag, flags.EnumFlag)
+}
+ROWS = max(map(len, ENUMS.values()))
+
+
+@pytest.fixture
+def pretrain(demo_records, tmp_path):
+  """Runs a tiny pretraining into `tmp_path / name`; returns its status."""
+
+  def go(name="run", **changes):
+    return tiny.command(
+      **{
+        "data_dir": demo_records,
+        "model_dir": tmp_path / name,
+        "use_micle": True,
+        **changes,
+      }
+    )
+
+  return go
+
+
+def weights(run_dir):
+  """All that a run's newest checkpoint holds, by key."""
+  reader = tf.train.load_checkpoint(str(run_dir / "checkpoints"))
+  keys = reader.get_variable_to_shape_map()
+  return {
+    key: reader.get_tensor(key)
+    for key in keys
+    if not key.startswith("_CHECKPOINTABLE") and "save_counter" not in key
+  }
+
+
+def assert_same_weights(one, other):
+  one, other = weights(one), weights(other)
+  assert one.keys() == other.keys()
+  for key, value in one.items():
+    np.testing.assert_array_equal(other[key], value, err_msg=key)
+
+
+def test_a_run_leaves_what_the_design_says(pretrain, tmp_path):
+  assert pretrain(train_steps=3) == run.DONE
+  folder = tmp_path / "run"
+  rows = run_log.read(folder)
+  assert [row["step"] for row in rows] == [1, 2, 3]
+  promised = {
+    "loss",
+    "contrastive_loss",
+    "contrastive_accuracy",
+    "contrastive_entropy",
+    "embedding_std",
+    "learning_rate",
+    "images_per_second",
+  }
+  assert all(promised <= row.keys() for row in rows)
+  assert 0 <= rows[-1]["probe_accuracy"] <= 1
+  assert json.loads((folder / "flags.json").read_text())["use_micle"] is True
+  provenance = json.loads((folder / "provenance.json").read_text())
+  assert provenance["versions"]["tensorflow"] == tf.__version__
+  assert len(provenance["data_digest"]) == 64
+  assert np.ptp(np.asarray(Image.open(folder / "positive_pairs.png"))) > 100
+  events = tf.data.TFRecordDataset([str(p) for p in folder.glob("events*")])
+  tags = {
+    value.tag
+    for event in events.as_numpy_iterator()
+    for value in tf.compat.v1.Event.FromString(event).summary.value
+  }
+  assert {"loss", "probe_accuracy", "positive_pairs"} <= tags
+
+
+def test_the_same_command_goes_on_to_the_same_weights(pretrain, tmp_path):
+  assert pretrain("whole", train_steps=5, checkpoint_steps=2) == run.DONE
+  # The schedule is that of 5 steps; a stop after 2 is what a kill leaves.
+  assert pretrain("parts", train_steps=5, checkpoint_steps=2) == run.DONE
+  folder = tmp_path / "parts" / "checkpoints"
+  for path in [*folder.glob("ckpt-5*"), *folder.glob("ckpt-4*")]:
+    path.unlink()
+  state = folder / "checkpoint"
+  state.write_text('model_checkpoint_path: "ckpt-2"\n')
+  assert pretrain("parts", train_steps=5, checkpoint_steps=2) == run.DONE
+  assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+  rows = run_log.read(tmp_path / "parts")
+  assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
+
+
+def test_a_finished_run_is_left_as_it_is(pretrain, tmp_path):
+  assert pretrain() == run.DONE
+  before = weights(tmp_path / "run")
+  assert pretrain() == run.DONE
+  after = weights(tmp_path / "run")
+  assert all(np.array_equal(before[key], after[key]) for key in before)
+  assert pretrain(train_steps=1) == run.BAD_USE
+
+
+def test_zero_steps_save_the_initial_weights(pretrain, tmp_path):
+  assert pretrain(train_steps=0) == run.DONE
+  assert (tmp_path / "run" / "checkpoints" / "ckpt-0.index").exists()
+
+
+def test_micle_starts_from_simclr_weights(pretrain, tmp_path, capsys):
+  assert pretrain("simclr", use_micle=False) == run.DONE
+  start = {"checkpoint": tmp_path / "simclr", "train_steps": 0}
+  assert pretrain("micle", **start) == run.DONE
+  one, other = weights(tmp_path / "simclr"), weights(tmp_path / "micle")
+  for key, value in one.items():
+    if key.startswith(("encoder", "projection_head")):
+      np.testing.assert_array_equal(other[key], value, err_msg=key)
+  assert other["optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"] == 0
+  assert pretrain("wide", width_multiplier=0.125, **start) == run.BAD_USE
+  printed = capsys.readouterr().err
+  assert (
+    "conv2d/kernel: expected (3, 3, 3, 8), received (3, 3, 3, 4)" in printed
+  )
+  assert not (tmp_path / "wide").exists()
+
+
+@pytest.mark.parametrize("row", range(ROWS))
+def test_every_value_of_every_enum_flag_steps_once(pretrain, row):
+  """Row k takes the k-th value of each flag that has one, else its first."""
+  chosen = {
+    name: values[row if row < len(values) else 0]
+    for name, values in ENUMS.items()
+  }
+  assert pretrain(**chosen, train_steps=1) == run.DONE
+
+
+def test_selective_kernels_and_rotation_step_too(pretrain):
+  flags_of = {"resnet_depth": 50, "sk_ratio": 0.0625, "rotation_degrees": 45}
+  assert pretrain(**flags_of, image_size=40, train_steps=1) == run.DONE
+
+
+def test_all_mistakes_in_flags_are_reported_at_once(capsys):
+  status = tiny.command(train_batch_sise=3, image_size="abc", optimizer="sgd")
+  printed = capsys.readouterr().err
+  assert status == run.BAD_USE
+  assert "3 to mend" in printed
+  assert "train_batch_size" in printed
+  assert "image_size=abc" in printed
+  assert "lars|momentum|adam" in printed
+
+
+def test_values_and_files_are_reported_together(capsys, tmp_path):
+  status = tiny.command(
+    temperature=0,
+    min_crop_area=2,
+    data_dir=tmp_path / "none",
+    checkpoint=tmp_path / "nor_this",
+    strategy="tpu",
+  )
+  printed = capsys.readouterr().err
+  assert status == run.BAD_USE
+  for what in ("temperature > 0", "min_crop_area", "--model_dir", "none'"):
+    assert what in printed
+  assert "nor_this" in printed
+  assert "TPU" in printed
+  assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"train_batch_size": 64}, "it has 12|which has 12"),
+    ({"train_split": "tests"}, "train, validation|'train'"),
+    ({"strategy": "mirrored", "train_batch_size": 5}, "multiple of the 2"),
+  ],
+)
+def test_data_that_cannot_work_is_said_before_anything_is_written(
+  pretrain, tmp_path, capsys, changes, message
+):
+  assert pretrain(**changes) == run.BAD_USE
+  assert re.search(message, capsys.readouterr().err)
+  assert not (tmp_path / "run").exists()
+
+
+def test_an_unfinished_build_is_not_a_data_set(pretrain, tmp_path, capsys):
+  folder = tmp_path / "half"
+  folder.mkdir()
+  (folder / "half-train.tfrecord-00000-of-00001").write_bytes(b"")
+  assert pretrain(data_dir=folder) == run.BAD_USE
+  assert "dataset.json" in capsys.readouterr().err
+
+
+def test_a_run_that_goes_non_finite_stops_and_keeps_the_last_good(
+  pretrain, tmp_path
+):
+  wild = {"optimizer": "momentum", "learning_rate": 1e20}
+  assert pretrain(train_steps=40, checkpoint_steps=1, **wild) == run.FAILED
+  saved = weights(tmp_path / "run")
+  assert all(np.isfinite(value).all() for value in saved.values())
+
+
+def test_sigterm_saves_and_exits_143(pretrain, tmp_path, monkeypatch):
+  write = run_log.RunLog.write
+
+  def write_then_signal(log, step, values):
+    write(log, step, values)
+    if step == 2:
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  monkeypatch.setattr(run_log.RunLog, "write", write_then_signal)
+  assert pretrain(train_steps=50) == run.STOPPED
+  monkeypatch.undo()
+  newest = tf.train.latest_checkpoint(str(tmp_path / "run" / "checkpoints"))
+  assert newest.endswith("ckpt-3")
+  assert pretrain(train_steps=50, log_steps=50) == run.DONE
+
+
+def test_every_recipe_is_read(pretrain):
+  folder = pathlib.Path(run.reader.__file__).parent / "recipes"
+  recipes = sorted(folder.glob("*.flags"))
+  names = {path.stem for path in recipes}
+  assert names == {
+    "demo",
+    "imagenet_simclr",
+    "derm_simclr",
+    "derm_micle",
+    "cxr_simclr",
+  }
+  for recipe in recipes:
+    flags.FLAGS.unparse_flags()
+    run.parse(["run.py", f"--flagfile={recipe}", "--model_dir=x"])
+    options, findings = run.reader.options()
+    assert not findings
+    assert options.temperature == 0.1
