@@ -47,8 +47,9 @@ def pretrain(options, findings):
   """Pretrains an encoder; returns the exit status."""
   from tf_micle import checkpoint, pretraining, run_log, stop_signal, trainer
 
-  source, validation = _sources(options, findings)
+  # First: several workers must find each other before any other operation.
   strategy = _strategy(options, findings)
+  source, validation = _sources(options, findings)
   steps_per_epoch = _steps_per_epoch(options, source, findings)
   if findings:
     raise reader.UsageError(findings)
@@ -285,6 +286,18 @@ def _say_what_is_next(options, done):
   )
   print(f"Done: {done} steps in {options.model_dir}. {last}")
   print("Curves and pairs: tensorboard --logdir=" + options.model_dir)
+  if options.demo:
+    other = "" if options.use_micle else " --use_micle"
+    print(f"To compare: python run.py --mode=pretrain{other}")
+    print(
+      "Your own images: python -m data.build_tfrecords --manifest=M.csv "
+      "--image_root=DIR --output_dir=RECORDS"
+    )
+  elif not options.use_micle:
+    print(
+      "MICLe from these weights: the same flags with --use_micle "
+      f"--checkpoint={options.model_dir} and another --model_dir"
+    )
 
 
 def _pick(options_class, options):

@@ -40,7 +40,7 @@ def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
       raise ValueError(
         f"Expected a feature {feature!r} in {name}. Received: {list(features)}"
       )
-  label = features.get("label")
+  label = dict(features.items()).get("label")
   labelled = isinstance(label, tfds.features.ClassLabel)
 
   def to_bag(example):

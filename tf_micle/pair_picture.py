@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 _MARGIN = 2
+_MIN_SIDE = 96
 MOST = 32
 
 
@@ -17,9 +18,11 @@ def pair_picture(views, *, columns=8, rows=4):
     rows: rows of pairs, at most.
 
   Returns:
-    uint8 (rows * (2 h + margins), columns * (w + margin), 3).
+    uint8 (height, width, 3); small views are enlarged to be looked at.
   """
   views = np.asarray(views)[: columns * rows]
+  enlarge = -(-_MIN_SIDE // views.shape[2])
+  views = views.repeat(enlarge, axis=2).repeat(enlarge, axis=3)
   columns = min(columns, len(views))
   height, width = views.shape[2:4]
   pairs = np.ones((-(-len(views) // columns) * columns, 2, height, width, 3))

@@ -1,0 +1,118 @@
+"""`--dataset=NAME`: a TFDS data set as bags."""
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+import tiny
+
+import run
+from data import pipeline, tfds_source
+from data.geometry import ViewOptions
+
+# Image k is of patient k % 5 and of class k % 3; its grey value is 10 k.
+IMAGES, PATIENTS, CLASSES = 15, 5, 3
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+  """Where TFDS keeps a small prepared data set named `grey`."""
+  folder = tmp_path_factory.mktemp("tfds")
+  features = tfds.features.FeaturesDict(
+    {
+      "image": tfds.features.Image(shape=(None, None, 3)),
+      "label": tfds.features.ClassLabel(num_classes=CLASSES),
+      "patient": tfds.features.Text(),
+      "age": np.int64,
+    }
+  )
+  examples = [
+    # TFDS wants a key with each example.
+    (
+      k,
+      {
+        "image": np.full((16, 16, 3), 10 * k, np.uint8),
+        "label": k % CLASSES,
+        "patient": f"p{k % PATIENTS}",
+        "age": k % 2,
+      },
+    )
+    for k in range(IMAGES)
+  ]
+  tfds.dataset_builders.store_as_tfds_dataset(
+    name="grey",
+    version="1.0.0",
+    data_dir=folder,
+    features=features,
+    split_datasets={"train": examples, "validation": examples[:6]},
+  )
+  return folder
+
+
+def read(source):
+  views = ViewOptions(image_size=8)
+  batches = pipeline.image_batches(source, batch_size=4, views=views)
+  return [
+    (int(view[0, 4, 4, 0]) // 10, int(label[0]), int(key))
+    for batch in batches.as_numpy_iterator()
+    for view, label, key in zip(
+      batch["views"], batch["label"], batch["patient_key"]
+    )
+  ]
+
+
+def test_each_image_is_a_bag_of_one(prepared):
+  source = tfds_source.tfds_bags("grey", "train", data_dir=prepared)
+  assert (source.num_bags, source.num_images) == (IMAGES, IMAGES)
+  assert source.task == "multi_class"
+  found = read(source)
+  assert sorted(k for k, _, _ in found) == list(range(IMAGES))
+  assert all(label == k % CLASSES for k, label, _ in found)
+
+
+@pytest.mark.parametrize(("feature", "count"), [("patient", 5), ("age", 2)])
+def test_a_named_feature_groups_the_images(prepared, feature, count):
+  source = tfds_source.tfds_bags(
+    "grey", "train", data_dir=prepared, patient_feature=feature
+  )
+  assert (source.num_bags, source.num_images) == (count, IMAGES)
+  found = read(source)
+  assert sorted(k for k, _, _ in found) == list(range(IMAGES))
+  whose = {k: key for k, _, key in found}
+  assert len(set(whose.values())) == count
+  assert all(whose[k] == whose[k % count] for k in whose)
+  assert min(whose.values()) >= 0
+
+
+def test_a_slice_of_a_split_has_its_own_size(prepared):
+  source = tfds_source.tfds_bags("grey", "train[:40%]", data_dir=prepared)
+  assert source.num_images == 6
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    (("grey", "tset"), "one of .'train', 'validation'.*'tset'"),
+    (("gray", "train"), "Expected --dataset to name.*'gray'"),
+    (("grey", "train", "surname"), "feature 'surname'"),
+  ],
+)
+def test_what_is_not_there_is_said(prepared, arguments, message):
+  name, split, *feature = arguments
+  with pytest.raises(ValueError, match=message):
+    tfds_source.tfds_bags(
+      name,
+      split,
+      data_dir=prepared,
+      patient_feature=feature[0] if feature else None,
+    )
+
+
+def test_the_command_pretrains_on_it(prepared, tmp_path):
+  status = tiny.command(
+    dataset="grey",
+    data_dir=prepared,
+    patient_feature="patient",
+    use_micle=True,
+    model_dir=tmp_path / "run",
+  )
+  assert status == run.DONE
