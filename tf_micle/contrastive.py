@@ -61,6 +61,8 @@ class ContrastiveModel(tf.keras.Model):
     self._normalize = normalize
     self._l2 = l2
     self._seed = seed
+    # Each replica returns what is already the mean over all of them.
+    self.distribute_reduction_method = "first"
     names = _TRAIN_VALUES + (_PROBE_VALUES if probe else ())
     self._means = {name: tf.keras.metrics.Mean(name) for name in names}
 
