@@ -134,26 +134,14 @@ def _sources(options, findings):
 
 
 def _demo_data():
-  """Makes the demo's images and bag TFRecords, once; returns their folder."""
   from data import demo
-  from data.builder import build
 
   logging.info(
     "Neither --data_dir nor --dataset is set: this is the built-in demo, in "
     "%s. Flags that are not set come from flags/recipes/demo.flags.",
     _DEMO_DATA,
   )
-  if not os.path.exists(_DEMO_DATA):
-    images = _DEMO_DATA + "-images"
-    manifest = os.path.join(images, "manifest.csv")
-    if not os.path.exists(manifest):
-      demo.write_demo(images)
-    build.build(
-      build.BuildOptions(
-        manifest=manifest, image_root=images, output_dir=_DEMO_DATA
-      )
-    )
-  return _DEMO_DATA
+  return demo.demo_records(_DEMO_DATA)
 
 
 def _strategy(options, findings):
@@ -187,26 +175,15 @@ def _steps_per_epoch(options, source, findings):
 
 
 def _start(options, checkpoints, parts, train_steps):
-  """Restores, in this order; returns the steps that are done.
-
-  1. This run's newest checkpoint.
-  2. The weights that --checkpoint names: encoder and projection head.
-  3. Nothing: initial weights.
-  """
+  """Restores this run or starts from --checkpoint; returns the steps done."""
   from tf_micle import checkpoint
 
+  models = {name: parts[name] for name in ("encoder", "projection_head")}
   try:
-    first_step = checkpoints.restore()
-    if first_step is None and options.checkpoint:
-      models = {k: parts[k] for k in ("encoder", "projection_head")}
-      logging.info(
-        "Starts from %s", checkpoint.initialise(options.checkpoint, models)
-      )
+    first_step, whence = checkpoints.start(options.checkpoint, models)
   except checkpoint.CheckpointError as error:
     raise reader.UsageError([str(error)]) from error
-  if first_step is None:
-    return 0
-  logging.info("Goes on from step %d: %s", first_step, checkpoints.latest)
+  logging.info("Step %d: %s", first_step, whence)
   if first_step > train_steps:
     raise reader.UsageError(
       [

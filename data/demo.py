@@ -29,6 +29,7 @@ from collections.abc import Mapping
 import numpy as np
 from absl import flags
 
+from data.builder import build
 from data.demo_lesions import CONDITIONS, draw_lesion
 from data.demo_photographs import EXTERNAL, HOME, photograph
 
@@ -115,6 +116,26 @@ def write_demo(
         rows.writerow([name, patient_id, condition, split, clinic])
   _replace_file(manifest, table.getvalue().encode())
   return manifest
+
+
+def demo_records(output_dir: str | os.PathLike) -> str:
+  """Makes the demo's images and, from them, its bag TFRecords, once.
+
+  Args:
+    output_dir: Folder of the records; the images are made beside it. What is
+      there already is left as it is.
+
+  Returns:
+    The folder of the records.
+  """
+  records, images = os.fspath(output_dir), f"{output_dir}-images"
+  manifest = os.path.join(images, "manifest.csv")
+  if not os.path.exists(manifest) and not os.path.exists(records):
+    write_demo(images)
+  if not os.path.exists(records):
+    options = build.BuildOptions(manifest, images, records)
+    build.build(options, show_progress=True)
+  return records
 
 
 def main(argv: list[str]) -> int:

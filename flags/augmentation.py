@@ -5,7 +5,8 @@ from absl import flags
 flags.DEFINE_float(
   "color_jitter_strength",
   1.0,
-  "Strength of colour jitter; 0 is off. SimCLR: 1.0; chest X-rays: 0.5.",
+  "Strength of colour jitter. SimCLR: 1.0; chest X-rays: 0.5; 0 leaves colours "
+  "as they are, without loss of colours (grayscale) too.",
   lower_bound=0.0,
 )
 flags.DEFINE_bool(

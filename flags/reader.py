@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import math
 import os
 import re
 
@@ -15,6 +16,27 @@ FLAGS = flags.FLAGS
 MODULES = (run, data, augmentation, model, training)
 
 _DEMO_RECIPE = os.path.join(os.path.dirname(__file__), "recipes", "demo.flags")
+
+# What a number must be, where its flag's own bounds cannot say it.
+_RANGES = {
+  "min_crop_area": ("0 < min_crop_area <= 1", lambda x: 0 < x <= 1),
+  "rotation_degrees": ("0 <= rotation_degrees <= 180", lambda x: 0 <= x <= 180),
+  "width_multiplier": ("0 < width_multiplier <= 16", lambda x: 0 < x <= 16),
+  "sk_ratio": ("0 <= sk_ratio <= 1", lambda x: 0 <= x <= 1),
+  "batch_norm_decay": ("0 <= batch_norm_decay < 1", lambda x: 0 <= x < 1),
+  "temperature": ("a finite temperature > 0", lambda x: 0 < x < math.inf),
+  "learning_rate": ("a finite learning_rate > 0", lambda x: 0 < x < math.inf),
+  "warmup_epochs": ("a finite warmup_epochs", math.isfinite),
+  "weight_decay": ("a finite weight_decay", math.isfinite),
+  "color_jitter_strength": ("a finite color_jitter_strength", math.isfinite),
+  "momentum": ("0 <= momentum < 1", lambda x: 0 <= x < 1),
+  "train_steps": ("train_steps >= 0, or unset", lambda x: x >= 0),
+}
+# The first one says in steps what the second one says in epochs.
+_EITHER_OR = {
+  "train_steps": "train_epochs",
+  "checkpoint_steps": "checkpoint_epochs",
+}
 
 
 class UsageError(ValueError):
@@ -93,7 +115,8 @@ def _fill_unset(recipe):
   for line in lines:
     name, _, value = line.lstrip("-").partition("=")
     flag = FLAGS[name] if name in FLAGS else FLAGS[name.removeprefix("no")]
-    if not flag.present:
+    other = _EITHER_OR.get(name)
+    if not flag.present and not (other and FLAGS[other].present):
       flag.parse(value or str(name in FLAGS).lower())
 
 
@@ -106,36 +129,11 @@ def _findings(v):
       came = ", ".join(f"--{name}={v[name]}" for name in names)
       findings.append(f"Expected {what}. Received: {came}")
 
-  expect(0 < v["min_crop_area"] <= 1, "0 < min_crop_area <= 1", "min_crop_area")
-  expect(
-    0 <= v["rotation_degrees"] <= 180,
-    "0 <= rotation_degrees <= 180",
-    "rotation_degrees",
-  )
-  expect(v["width_multiplier"] > 0, "width_multiplier > 0", "width_multiplier")
-  expect(v["temperature"] > 0, "temperature > 0", "temperature")
-  expect(v["learning_rate"] > 0, "learning_rate > 0", "learning_rate")
-  expect(0 <= v["momentum"] < 1, "0 <= momentum < 1", "momentum")
-  expect(
-    0 <= v["batch_norm_decay"] < 1,
-    "0 <= batch_norm_decay < 1",
-    "batch_norm_decay",
-  )
-  expect(
-    v["train_steps"] is None or v["train_steps"] >= 0,
-    "train_steps >= 0, or unset",
-    "train_steps",
-  )
-  expect(
-    v["sk_ratio"] <= 1,
-    "0 <= sk_ratio <= 1",
-    "sk_ratio",
-  )
-  expect(
-    v["model_dir"],
-    "--model_dir, the folder of the run",
-    "model_dir",
-  )
+  for name, (what, holds) in _RANGES.items():
+    expect(v[name] is None or holds(v[name]), what, name)
+  for steps, epochs in _EITHER_OR.items():
+    both = FLAGS[steps].present and FLAGS[epochs].present
+    expect(not both, f"--{steps} or --{epochs}, not both", steps, epochs)
   expect(
     v["dataset"] or not v["patient_feature"],
     "--patient_feature together with --dataset only; bag TFRecords have "
@@ -143,18 +141,32 @@ def _findings(v):
     "patient_feature",
   )
   expect(
-    v["model_dir"] is None
-    or not os.path.exists(v["model_dir"])
-    or os.path.isdir(v["model_dir"]),
-    "--model_dir to be a folder, or a name that is free",
-    "model_dir",
-  )
-  expect(
     v["checkpoint"] is None or _may_be_checkpoint(v["checkpoint"]),
     "--checkpoint to be a run's folder or a checkpoint in it",
     "checkpoint",
   )
+  if not v["model_dir"]:
+    expect(False, "--model_dir, the folder of the run", "model_dir")
+  else:
+    expect(
+      os.path.isdir(v["model_dir"]) or not os.path.exists(v["model_dir"]),
+      "--model_dir to be a folder, or a name that is free",
+      "model_dir",
+    )
+    expect(
+      _writable(v["model_dir"]),
+      "--model_dir to be where this user may write",
+      "model_dir",
+    )
   return findings
+
+
+def _writable(path):
+  """Whether `path`, or the nearest folder above it that exists, is writable."""
+  path = os.path.abspath(path)
+  while not os.path.exists(path):
+    path = os.path.dirname(path)
+  return os.access(path, os.W_OK)
 
 
 def _may_be_checkpoint(path):

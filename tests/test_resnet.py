@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_micle import heads, resnet
+from tf_micle import heads, residual_blocks, resnet
 
 _FIXTURE = (
   Path(__file__).parents[2] / "shared" / "fixtures" / "simclr_tf2_resnet18"
@@ -37,7 +37,7 @@ def _chain(layers):
   """SimCLR's wrappers around a list of our convolutions and BatchNorms."""
   return [
     _node(conv2d=layer.conv2d)
-    if isinstance(layer, resnet.FixedPaddingConv)
+    if isinstance(layer, residual_blocks.FixedPaddingConv)
     else _node(bn=layer.bn)
     for layer in layers
   ]
@@ -163,7 +163,7 @@ def test_width_rounds_to_whole_channels():
 
 def test_strided_conv_pads_alike_on_both_sides():
   # SAME padding would pad an even-sized image below and right only.
-  conv = resnet.FixedPaddingConv(1, 3, strides=2)
+  conv = residual_blocks.FixedPaddingConv(1, 3, strides=2)
   conv.build((None, 4, 4, 1))
   images = _images(4, n=1)[..., :1]
   conv(images)
@@ -178,7 +178,7 @@ def test_strided_conv_pads_alike_on_both_sides():
 
 def test_selective_kernels_match_naive_numpy():
   filters = 4
-  layer = resnet.SelectiveKernelConv(filters, 2, 0.5, 0.9, False)
+  layer = residual_blocks.SelectiveKernelConv(filters, 2, 0.5, 0.9, False)
   images = _images(8)
   outputs = layer(images, training=False).numpy()
   streams = layer.streams(images, training=False).numpy()
@@ -206,7 +206,7 @@ def test_selective_kernels_match_naive_numpy():
 
 def test_compiles_under_xla_with_the_same_result():
   model = _tiny()
-  block = resnet.BottleneckBlock(8, 2, True, 0.0625, 0.9, True)
+  block = residual_blocks.BottleneckBlock(8, 2, True, 0.0625, 0.9, True)
 
   def run(images):
     features = model(images, training=True)["final_avg_pool"]
@@ -234,7 +234,7 @@ def test_gradients_reach_every_variable(depth, sk_ratio):
 
 
 def test_blocks_start_as_their_shortcut():
-  block = resnet.ResidualBlock(3, 1, False, 0.0, 0.9, False)
+  block = residual_blocks.ResidualBlock(3, 1, False, 0.0, 0.9, False)
   images = _images(8)
   np.testing.assert_array_equal(block(images, training=True), images)
 

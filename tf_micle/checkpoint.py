@@ -58,6 +58,30 @@ class RunCheckpoints:
       ) from error
     return int(self._iterations.numpy())
 
+  def start(self, initial, models):
+    """Puts the run where it is to begin, by this policy:
+
+    1. This run's newest checkpoint, with all that it holds.
+    2. The weights of `models` in the checkpoint that `initial` names.
+    3. The initial weights, as they are.
+
+    Args:
+      initial: as `path` in `find`, or None.
+      models: dict of name to built model, a part of this run.
+
+    Returns:
+      The steps done, and a line that says what was restored.
+
+    Raises:
+      CheckpointError: where a checkpoint is not there or does not fit.
+    """
+    first_step = self.restore()
+    if first_step is not None:
+      return first_step, f"goes on from {self.latest}"
+    if initial:
+      return 0, "starts from " + initialise(initial, models)
+    return 0, "starts from random weights"
+
   def save(self):
     """Saves everything under the number of steps done so far."""
     step = int(self._iterations.numpy())

@@ -90,10 +90,7 @@ def build(options, *, steps_per_epoch, train_steps, probe_outputs=0):
   model = contrastive.ContrastiveModel(
     encoder,
     head,
-    photometry_options=photometry.PhotometryOptions(
-      color_jitter_strength=options.color_jitter_strength,
-      blur_probability=0.5 if options.use_blur else 0.0,
-    ),
+    photometry_options=_photometry_options(options),
     temperature=options.temperature,
     normalize=options.hidden_norm,
     l2=l2,
@@ -111,6 +108,17 @@ def _seed_initialisers(seed):
   """
   tf.keras.utils.set_random_seed(seed)
   tf.random.set_seed(None)
+
+
+def _photometry_options(options):
+  """SimCLR's: without jitter there is no loss of colours either."""
+  defaults = photometry.PhotometryOptions()
+  jitter, blur = options.color_jitter_strength, options.use_blur
+  return photometry.PhotometryOptions(
+    color_jitter_strength=jitter,
+    grayscale_probability=defaults.grayscale_probability * (jitter > 0),
+    blur_probability=defaults.blur_probability * blur,
+  )
 
 
 def _optimizer(options, steps_per_epoch, train_steps):
