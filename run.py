@@ -27,6 +27,13 @@ from flags import reader
 
 DONE, FAILED, BAD_USE, STOPPED = 0, 1, 2, 143
 _DEMO_DATA = os.path.join("runs", "demo-data")
+# What may differ when a run goes on: how long, how often, on what, and where
+# the same data lie.
+_MAY_CHANGE = frozenset(
+  "train_steps train_epochs log_steps checkpoint_steps checkpoint_epochs "
+  "keep_checkpoint_max eval_batch_size eval_split cache_dataset strategy "
+  "tpu_name data_dir model_dir checkpoint demo".split()
+)
 
 for concern in reader.MODULES:
   flags.adopt_module_key_flags(concern)
@@ -45,8 +52,9 @@ def main(argv):
 
 def pretrain(options, findings):
   """Pretrains an encoder; returns the exit status."""
-  from tf_micle import checkpoint, pretraining, run_log, stop_signal, trainer
+  from tf_micle import checkpoint, pair_picture, pretraining, run_log, trainer
 
+  _check_goes_on(options, findings)
   # First: several workers must find each other before any other operation.
   strategy = _strategy(options, findings)
   source, validation = _sources(options, findings)
@@ -72,7 +80,9 @@ def pretrain(options, findings):
   log = run_log.RunLog(options.model_dir, first_step=first_step)
   batches = _pair_batches(options, source, first_step)
   if first_step == 0:
-    _draw_first_pairs(options, model, batches, log)
+    views = next(iter(batches))["views"][: pair_picture.MOST]
+    path = pair_picture.write(model.see(views, step=0), options.model_dir, log)
+    logging.info("The first positive pairs, as the network sees them: %s", path)
   schedule = trainer.Schedule(
     first_step=first_step,
     last_step=train_steps,
@@ -81,6 +91,14 @@ def pretrain(options, findings):
     or options.checkpoint_epochs * steps_per_epoch,
     images_per_step=2 * options.train_batch_size,
   )
+  scorer = _probe_scorer(options, model, validation)
+  return _train(options, model, batches, schedule, checkpoints, log, scorer)
+
+
+def _train(options, model, batches, schedule, checkpoints, log, scorer):
+  """Trains; says how it ended and returns the exit status."""
+  from tf_micle import stop_signal, trainer
+
   with stop_signal.StopSignal() as stop:
     try:
       done = trainer.train(
@@ -89,17 +107,17 @@ def pretrain(options, findings):
         schedule,
         checkpoints=checkpoints,
         log=log,
-        validate=_probe_scorer(options, model, validation),
+        validate=scorer,
         stop=stop,
       )
     except trainer.NonFiniteError as error:
       logging.error("%s", error)
       return FAILED
-  if done < train_steps:
+  if done < schedule.last_step:
     logging.info(
       "Stopped after step %d of %d, saved. The same command goes on there.",
       done,
-      train_steps,
+      schedule.last_step,
     )
     return STOPPED
   _say_what_is_next(options, done)
@@ -130,7 +148,13 @@ def _sources(options, findings):
   probing = options.lineareval_while_pretraining
   if source is None or not probing or source.task == "unlabelled":
     return source, None
-  return source, _collect(findings, open_split, options.eval_split)
+  validation = _collect(findings, open_split, options.eval_split)
+  if validation is None:
+    findings[-1] += (
+      " The linear probe is scored on it: name another --eval_split, or leave "
+      "the probe out by --nolineareval_while_pretraining."
+    )
+  return source, validation
 
 
 def _demo_data():
@@ -142,6 +166,20 @@ def _demo_data():
     _DEMO_DATA,
   )
   return demo.demo_records(_DEMO_DATA)
+
+
+def _check_goes_on(options, findings):
+  """A run that goes on must be the same run."""
+  from tf_micle import provenance
+
+  changed = provenance.changed_flags(
+    options.model_dir or "", flags=options._asdict(), may_change=_MAY_CHANGE
+  )
+  if changed:
+    findings.append(
+      f"Expected the flags of the run in {options.model_dir}, or another "
+      f"--model_dir. Received: {'; '.join(changed)}"
+    )
 
 
 def _strategy(options, findings):
@@ -224,20 +262,6 @@ def _view_options(options):
   from data import geometry
 
   return _pick(geometry.ViewOptions, options)
-
-
-def _draw_first_pairs(options, model, batches, log):
-  """Shows the first positive pairs, in TensorBoard and as a file."""
-  from PIL import Image
-
-  from tf_micle import pair_picture
-
-  views = next(iter(batches))["views"][: pair_picture.MOST]
-  picture = pair_picture.pair_picture(model.see(views, step=0))
-  log.write_picture(0, "positive_pairs", picture)
-  path = os.path.join(options.model_dir, "positive_pairs.png")
-  Image.fromarray(picture).save(path)
-  logging.info("The first positive pairs, as the network sees them: %s", path)
 
 
 def _probe_scorer(options, model, validation):

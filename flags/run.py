@@ -16,7 +16,11 @@ flags.DEFINE_string(
   "MICLe from SimCLR, for one. Not used once the run has a checkpoint itself.",
 )
 flags.DEFINE_integer(
-  "seed", 0, "Fixes every random choice, with the position in the run."
+  "seed",
+  0,
+  "Fixes every random choice, with the position in the run.",
+  lower_bound=0,
+  upper_bound=2**32 - 1,
 )
 flags.DEFINE_enum(
   "strategy",

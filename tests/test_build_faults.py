@@ -168,3 +168,49 @@ def test_one_report_for_flags_manifest_and_images(site, capsys):
   report = capsys.readouterr().err
   assert "3 problems" in report
   assert "image files were not looked at yet" in report
+
+
+def test_what_a_decoder_quotes_of_a_file_stays_out(site):
+  site.write("image,patient_id,split", *[[*r[:2], "x"] for r in patients(3)])
+  first = next(site.images.rglob("secret0-0.png"))
+  first.write_bytes(b"P6\nSURNAME 12 255\n" + bytes(99))
+  assert site.run(on_bad_image="skip") == 0
+  written = [p.read_bytes() for p in site.output.rglob("*") if p.is_file()]
+  assert not any(b"SURNAME" in content for content in written)
+  assert b"2,it is damaged" in (site.output / "rejected.csv").read_bytes()
+
+
+@pytest.mark.parametrize("missing", ["NA", "nan", "<NA>", "N/A", "null"])
+def test_missing_as_r_and_pandas_write_it_is_no_patient(site, capsys, missing):
+  site.write(
+    "image,patient_id,label,split",
+    ["a.png", missing, "x", "train"],
+    ["b.png", "p", missing, missing],
+  )
+  assert site.run() == 2
+  report = capsys.readouterr().err
+  assert (
+    f"row 2: Expected a value in column 'patient_id'. Received {missing!r}"
+    in report
+  )
+  assert "row 3: Expected a split name" in report
+
+
+def test_missing_labels_are_unlabelled_and_names_are_one_line(site):
+  site.write(
+    "image,patient_id,label,split",
+    ["a.png", "p", "NA", "train"],
+    ["b.png", "q", "a\nb", "train"],
+    ["c.png", "r", "9" * 5000, "train"],
+  )
+  assert site.run() == 0
+  description = dataset_json.load(site.output)
+  assert description.class_names == ("9" * 5000, "a b")
+  assert description.splits["train"].labelled_images == 2
+
+
+def test_the_key_may_not_be_the_output(site, capsys):
+  site.write("image,patient_id", *[row[:2] for row in patients(3)])
+  assert site.run(id_key_file=site.output) == 2
+  assert "outside of the output folder" in capsys.readouterr().err
+  assert not site.output.exists()

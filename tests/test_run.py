@@ -118,6 +118,24 @@ def test_a_finished_run_is_left_as_it_is(pretrain, tmp_path):
   assert pretrain(train_steps=1) == run.BAD_USE
 
 
+def test_the_logged_learning_rate_is_the_one_that_was_used(pretrain, tmp_path):
+  changes = {"learning_rate": 0.5, "warmup_epochs": 0.0, "train_steps": 4}
+  assert pretrain(**changes) == run.DONE
+  logged = [row["learning_rate"] for row in run_log.read(tmp_path / "run")]
+  steps = np.arange(4)
+  expected = 0.25 * (1 + np.cos(np.pi * steps / 4))
+  np.testing.assert_allclose(logged, expected, rtol=1e-5)
+
+
+def test_a_run_does_not_go_on_with_other_flags(pretrain, tmp_path, capsys):
+  assert pretrain(train_steps=0) == run.DONE
+  changes = {"use_micle": False, "temperature": 0.5, "log_steps": 7}
+  assert pretrain(train_steps=0, **changes) == run.BAD_USE
+  printed = capsys.readouterr().err
+  assert "--temperature: was 0.1, is 0.5; --use_micle: was True" in printed
+  assert "log_steps" not in printed
+
+
 def test_zero_steps_save_the_initial_weights(pretrain, tmp_path):
   assert pretrain(train_steps=0) == run.DONE
   assert (tmp_path / "run" / "checkpoints" / "ckpt-0.index").exists()
@@ -187,6 +205,8 @@ def test_values_and_files_are_reported_together(capsys, tmp_path):
   [
     ({"train_batch_size": 64}, "it has 12|which has 12"),
     ({"train_split": "tests"}, "train, validation|'train'"),
+    ({"eval_split": "dev"}, "'dev'.*--nolineareval_while_pretraining"),
+    ({"seed": -1}, "seed=-1"),
     ({"strategy": "mirrored", "train_batch_size": 5}, "multiple of the 2"),
   ],
 )

@@ -131,8 +131,9 @@ class ContrastiveModel(tf.keras.Model):
       # Optimisers sum gradients over replicas.
       share = loss / replicas
     gradients = tape.gradient(share, trained + probed)
-    learning_rate = tf.convert_to_tensor(self.optimizer.learning_rate)
     self.optimizer.apply_gradients(zip(gradients, trained))
+    # Keras sets it when it applies gradients: here it is the rate just used.
+    learning_rate = tf.convert_to_tensor(self.optimizer.learning_rate)
     if self.probe:
       self.probe_optimizer.apply_gradients(
         zip(gradients[len(trained) :], probed)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
+from PIL import Image
 
 _MARGIN = 2
 _MIN_SIDE = 96
@@ -41,3 +44,18 @@ def pair_picture(views, *, columns=8, rows=4):
   )
   picture = grid.reshape(-1, grid.shape[2], 3)
   return np.round(picture * 255).clip(0, 255).astype(np.uint8)
+
+
+def write(views, run_dir, log):
+  """Draws pairs into `positive_pairs.png` and the log; returns the file's path.
+
+  Args:
+    views: as in `pair_picture`.
+    run_dir: the run's folder.
+    log: `run_log.RunLog`.
+  """
+  picture = pair_picture(views)
+  log.write_picture(0, "positive_pairs", picture)
+  path = os.path.join(run_dir, "positive_pairs.png")
+  Image.fromarray(picture).save(path)
+  return path

@@ -17,6 +17,30 @@ _PACKAGES = (
 )
 
 
+def changed_flags(run_dir, *, flags, may_change):
+  """Returns what differs from the run that `run_dir` holds.
+
+  Args:
+    run_dir: the run's folder.
+    flags: dict of every flag's value.
+    may_change: names of flags that may differ.
+
+  Returns:
+    A line for each other flag: its name, what it was and what it is. Empty
+    where the folder holds no run yet.
+  """
+  path = os.path.join(run_dir, "flags.json")
+  if not os.path.exists(path):
+    return []
+  with open(path, encoding="utf-8") as file:
+    before = json.load(file)
+  return [
+    f"--{name}: was {before[name]!r}, is {value!r}"
+    for name, value in sorted(flags.items())
+    if name in before and name not in may_change and before[name] != value
+  ]
+
+
 def write(run_dir, *, flags, facts):
   """Writes `flags.json` and `provenance.json` into a run's folder.
 

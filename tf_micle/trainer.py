@@ -112,7 +112,7 @@ class _Recorder(tf.keras.callbacks.Callback):
     rate = steps * self._schedule.images_per_step / max(seconds, 1e-9)
     values["images_per_second"] = round(rate, 1)
     if save:
-      weights = self.model.trainable_variables
+      weights = self.model.variables
       finite = all(bool(tf.reduce_all(tf.math.is_finite(w))) for w in weights)
       self._check_finite(finite, "a weight")
       values.update(self._validate())

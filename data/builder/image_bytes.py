@@ -143,7 +143,10 @@ def _load(image: Image.Image, source: bytes, deep_colour: bool) -> Image.Image:
       return deep_pixels.colour_to_eight_bits(image, again)
   image.load()
   if image.mode.startswith("I"):
-    return deep_pixels.gray_to_eight_bits(image)
+    try:
+      return deep_pixels.gray_to_eight_bits(image)
+    except ValueError as error:
+      raise BadImageError(str(error)) from error
   return image
 
 
@@ -220,5 +223,7 @@ def _explain(error: Exception) -> BadImageError:
     return BadImageError("there is not enough memory to decode it")
   if isinstance(error, OSError) and error.errno is not None:
     return BadImageError(f"it cannot be read ({error.strerror})")
-  reason = str(error) or type(error).__name__
+  # Decoders quote what they read: their text could tell what is in the file.
+  truncated = "truncated" in str(error).lower()
+  reason = "truncated" if truncated else type(error).__name__
   return BadImageError(f"it is damaged ({reason})")

@@ -13,13 +13,19 @@ from data.builder.findings import Finding
 if TYPE_CHECKING:
   from data.builder.manifest import ManifestRow
 
-_WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
+_MISSING = frozenset(("", "na", "nan", "n/a", "<na>", "null"))
 _VALUES = (1.0, 0.0, -1.0)
 
 
+def is_missing(cell: str) -> bool:
+  """Whether a cell is empty, or says so as R and pandas write it."""
+  return cell.lower() in _MISSING
+
+
 def read_name(cell: str) -> str | None:
-  """Returns the class name, None where the cell is empty or 'NaN'."""
-  return None if cell.lower() in ("", "nan") else cell
+  """Returns the class name on one line, None where it is missing."""
+  return None if is_missing(cell) else " ".join(cell.split())
 
 
 def read_values(
@@ -34,7 +40,7 @@ def read_values(
   for name in columns:
     text = cell[name]
     try:
-      value = float(text) if text else math.nan
+      value = math.nan if is_missing(text) else float(text)
     except ValueError:
       value = math.inf
     if value not in _VALUES and not math.isnan(value):

@@ -207,14 +207,17 @@ def _read_row(
   cell = dict(zip(header, cells))
   faults = []
   for name in (columns.image, columns.patient, columns.bag):
-    if name and not cell[name]:
+    if name and labels.is_missing(cell[name]):
+      came = repr(cell[name]) if cell[name] else "an empty cell"
       message = (
-        f"Expected a value in column {name!r}. Received an empty cell: fill "
-        "it in or remove the row."
+        f"Expected a value in column {name!r}. Received {came}: fill it in or "
+        "remove the row."
       )
       faults.append(Finding("empty cell", message, number))
   split = cell[columns.split] if columns.split else None
-  if split is not None and not is_split_name(split):
+  if split is not None and (
+    labels.is_missing(split) or not is_split_name(split)
+  ):
     message = (
       f'Expected a split name of letters, digits and _ (not "all") in column '
       f"{columns.split!r}. Received {split!r}."
@@ -227,7 +230,7 @@ def _read_row(
   elif columns.label:
     label = labels.read_name(cell[columns.label])
   findings += faults
-  if not cell[columns.image]:
+  if labels.is_missing(cell[columns.image]):
     return None
   # One id typed on a Mac and on Windows may differ in its Unicode form only.
   patient = unicodedata.normalize("NFC", cell[columns.patient])

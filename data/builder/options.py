@@ -194,7 +194,7 @@ def _check_output(options: BuildOptions):
     )
   yield from _check_writable("--output_dir", output)
   real_key = Path(os.path.realpath(key_path))
-  if output in real_key.parents:
+  if output == real_key or output in real_key.parents:
     yield (
       "--id_key_file: Expected a file outside of the output folder, which is "
       f"there to be shared while the key is not. Received {str(key_path)!r}."

@@ -62,7 +62,10 @@ def assign_splits(
   try:
     return splits.draw_splits(strata, shares, seed)
   except ValueError as error:
-    message = f"--split_fractions: {error} Name fewer splits."
+    message = (
+      f"{error} Name fewer splits, as --split_fractions=train=1, or give a "
+      "split column."
+    )
     raise InputError([Finding("too few patients", message)]) from error
 
 

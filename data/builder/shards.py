@@ -47,6 +47,8 @@ class SplitWriter:
     except tf.errors.OpError as error:  # no space left on the disk
       raise OSError(f"Cannot write {str(part)!r}: {error.message}") from error
     if count:
+      with open(part, "rb") as file:
+        os.fsync(file.fileno())
       self._parts.append(part)
       self.lengths.append(count)
       self.shard_bytes.append(part.stat().st_size)
