@@ -54,11 +54,11 @@ def pretrain(options, findings):
   """Pretrains an encoder; returns the exit status."""
   from tf_micle import checkpoint, pair_picture, pretraining, run_log, trainer
 
-  _check_goes_on(options, findings)
   # First: several workers must find each other before any other operation.
   strategy = _strategy(options, findings)
   source, validation = _sources(options, findings)
   steps_per_epoch = _steps_per_epoch(options, source, findings)
+  _check_goes_on(options, source, findings)
   if findings:
     raise reader.UsageError(findings)
   train_steps = options.train_steps
@@ -168,17 +168,22 @@ def _demo_data():
   return demo.demo_records(_DEMO_DATA)
 
 
-def _check_goes_on(options, findings):
-  """A run that goes on must be the same run."""
+def _check_goes_on(options, source, findings):
+  """A run that has a checkpoint goes on with its own flags and data."""
   from tf_micle import provenance
 
-  changed = provenance.changed_flags(
-    options.model_dir or "", flags=options._asdict(), may_change=_MAY_CHANGE
+  if source is None or not options.model_dir:
+    return
+  changed = provenance.changes(
+    options.model_dir,
+    flags=options._asdict(),
+    may_change=_MAY_CHANGE,
+    data_digest=source.digest,
   )
   if changed:
     findings.append(
-      f"Expected the flags of the run in {options.model_dir}, or another "
-      f"--model_dir. Received: {'; '.join(changed)}"
+      f"Expected the flags and data of the run in {options.model_dir}, or "
+      f"another --model_dir. Received: {'; '.join(changed)}"
     )
 
 

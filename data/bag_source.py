@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
 from typing import Callable
 
 import tensorflow as tf
@@ -80,6 +82,12 @@ def bag_tfrecords(data_dir, split):
     class_names=description.class_names,
     num_bags=summary.bags,
     num_images=summary.images,
-    digest=summary.patient_digest,
+    digest=_digest(data_dir, split),
     read=read,
   )
+
+
+def _digest(data_dir, split):
+  """Of what dataset.json says: options, counts, sizes of files, patients."""
+  with open(os.path.join(data_dir, dataset_json.FILE_NAME), "rb") as file:
+    return hashlib.sha256(file.read() + split.encode()).hexdigest()

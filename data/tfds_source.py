@@ -30,11 +30,13 @@ def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
   """
   builder = _builder(name, data_dir)
   info, features = builder.info, builder.info.features
-  if split.split("[")[0] not in info.splits:
+  try:
+    num_images = info.splits[split].num_examples
+  except (KeyError, ValueError) as error:
     raise ValueError(
       f"Expected a split of {name}, one of {sorted(info.splits)}. "
       f"Received: {split!r}"
-    )
+    ) from error
   for feature in filter(None, ("image", patient_feature)):
     if feature not in features:
       raise ValueError(
@@ -59,7 +61,6 @@ def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
     ).map(to_bag, tf.data.AUTOTUNE, deterministic=True)
     return _by_patient(images) if patient_feature else images
 
-  num_images = info.splits[split].num_examples
   num_bags = num_images
   if patient_feature:
     num_bags = int(read(None).reduce(0, lambda count, _: count + 1))

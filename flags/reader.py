@@ -166,7 +166,7 @@ def _writable(path):
   path = os.path.abspath(path)
   while not os.path.exists(path):
     path = os.path.dirname(path)
-  return os.access(path, os.W_OK)
+  return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
 
 
 def _may_be_checkpoint(path):

@@ -134,6 +134,11 @@ def test_a_run_does_not_go_on_with_other_flags(pretrain, tmp_path, capsys):
   printed = capsys.readouterr().err
   assert "--temperature: was 0.1, is 0.5; --use_micle: was True" in printed
   assert "log_steps" not in printed
+  path = tmp_path / "run" / "provenance.json"
+  origin = json.loads(path.read_text())
+  path.write_text(json.dumps({**origin, "data_digest": "0"}))
+  assert pretrain(train_steps=0) == run.BAD_USE
+  assert "other training data" in capsys.readouterr().err
 
 
 def test_zero_steps_save_the_initial_weights(pretrain, tmp_path):
@@ -235,6 +240,9 @@ def test_a_run_that_goes_non_finite_stops_and_keeps_the_last_good(
   assert pretrain(train_steps=40, checkpoint_steps=1, **wild) == run.FAILED
   saved = weights(tmp_path / "run")
   assert all(np.isfinite(value).all() for value in saved.values())
+  # Where nothing was saved, the same folder takes the advice.
+  assert pretrain("new", optimizer="momentum", learning_rate=1e38) == run.FAILED
+  assert pretrain("new", optimizer="momentum", learning_rate=1e-3) == run.DONE
 
 
 def test_sigterm_saves_and_exits_143(pretrain, tmp_path, monkeypatch):

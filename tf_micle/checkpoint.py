@@ -50,7 +50,7 @@ class RunCheckpoints:
       return None
     try:
       self._checkpoint.restore(newest).assert_consumed()
-    except (AssertionError, ValueError) as error:
+    except (AssertionError, ValueError, IndexError, tf.errors.OpError) as error:
       raise CheckpointError(
         f"Expected {newest} to fit the model that the flags describe. "
         f"Received: {str(error).splitlines()[0]} Give the flags of the run's "

@@ -17,28 +17,31 @@ _PACKAGES = (
 )
 
 
-def changed_flags(run_dir, *, flags, may_change):
-  """Returns what differs from the run that `run_dir` holds.
+def changes(run_dir, *, flags, may_change, data_digest):
+  """Returns what differs from the run that goes on in `run_dir`.
 
   Args:
     run_dir: the run's folder.
     flags: dict of every flag's value.
     may_change: names of flags that may differ.
+    data_digest: of the training data.
 
   Returns:
-    A line for each other flag: its name, what it was and what it is. Empty
-    where the folder holds no run yet.
+    A line for each other flag: its name, what it was and what it is; and one
+    if the data differ. Empty where the folder has no checkpoint yet.
   """
-  path = os.path.join(run_dir, "flags.json")
-  if not os.path.exists(path):
+  if not os.path.exists(os.path.join(run_dir, "checkpoints", "checkpoint")):
     return []
-  with open(path, encoding="utf-8") as file:
-    before = json.load(file)
-  return [
+  before = _read_json(os.path.join(run_dir, "flags.json"))
+  changed = [
     f"--{name}: was {before[name]!r}, is {value!r}"
     for name, value in sorted(flags.items())
     if name in before and name not in may_change and before[name] != value
   ]
+  origin = _read_json(os.path.join(run_dir, "provenance.json"))
+  if origin.get("data_digest", data_digest) != data_digest:
+    changed.append("other training data")
+  return changed
 
 
 def write(run_dir, *, flags, facts):
@@ -58,6 +61,14 @@ def write(run_dir, *, flags, facts):
   }
   _write_json(os.path.join(run_dir, "flags.json"), flags)
   _write_json(os.path.join(run_dir, "provenance.json"), provenance)
+
+
+def _read_json(path):
+  """Returns what a file holds; {} where there is none."""
+  if not os.path.exists(path):
+    return {}
+  with open(path, encoding="utf-8") as file:
+    return json.load(file)
 
 
 def _write_json(path, content):

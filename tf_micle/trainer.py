@@ -125,9 +125,14 @@ class _Recorder(tf.keras.callbacks.Callback):
   def _check_finite(self, finite, what):
     if finite:
       return
-    saved = self._checkpoints.latest or "none was saved yet"
+    saved = self._checkpoints.latest
+    where = "Nothing was saved yet: give the command again with"
+    if saved:
+      where = (
+        f"The last good checkpoint stays: {saved}. Start from it by "
+        f"--checkpoint={saved} in a new --model_dir, with"
+      )
     raise NonFiniteError(
       f"Expected finite numbers; at step {self.step} {what} is NaN or infinite."
-      f" The last good checkpoint stays: {saved}. Try a lower --learning_rate "
-      "or a longer warm-up (--warmup_epochs)."
+      f" {where} a lower --learning_rate or a longer warm-up (--warmup_epochs)."
     )

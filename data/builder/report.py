@@ -14,6 +14,9 @@ from data.dataset_json import DatasetDescription, SplitDescription
 _CLASSES_SHOWN = 12
 _SIZES_SHOWN = 10
 
+# --train_batch_size of run.py.
+_DEFAULT_BATCH = 512
+
 
 def notes_before(options: BuildOptions, manifest: Manifest) -> list[str]:
   """Returns what the user should know of a build that is about to begin."""
@@ -98,9 +101,19 @@ def summary(
     "Next:",
     "  python run.py --mode=pretrain --use_micle "
     f"--data_dir={shlex.quote(str(output_dir))} "
-    f"--model_dir=runs/{description.name}",
+    f"--model_dir=runs/{description.name}" + _batch_size(description),
   ]
   return "\n".join(lines)
+
+
+def _batch_size(description: DatasetDescription) -> str:
+  """Returns the flag that a split of fewer bags than a batch needs."""
+  bags = next(iter(description.splits.values())).bags
+  if "train" in description.splits:
+    bags = description.splits["train"].bags
+  if bags >= _DEFAULT_BATCH or bags < 2:
+    return ""
+  return f" --train_batch_size={2 ** (bags.bit_length() - 1)}"
 
 
 def _positives(split: SplitDescription, name: str) -> int:
