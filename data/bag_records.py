@@ -2,17 +2,21 @@
 
 `patient_id` and `bag_id` are pseudonyms (bytes), `patient_key` is an int64.
 Per image, as equally long lists: `images/image` (a JPEG or PNG file),
-`images/row` (row of the manifest) and either `images/label` (class number, -1
+`images/row` (row of the manifest), `images/metadata/<column>` (texts, '' where
+not stated) and either `images/label` (class number, -1
 unlabelled) or `images/labels` (C floats an image: 1, 0, -1 uncertain, NaN not
 stated).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
+
+
+METADATA = "images/metadata/"
 
 
 def serialize_bag(
@@ -24,6 +28,7 @@ def serialize_bag(
   rows: Sequence[int],
   label: Sequence[int] | None = None,
   labels: Sequence[Sequence[float]] | None = None,
+  metadata: Mapping[str, Sequence[str]] | None = None,
 ) -> bytes:
   """Serializes a bag of M images.
 
@@ -35,6 +40,7 @@ def serialize_bag(
     rows: M rows of the manifest.
     label: M class numbers, -1 for unlabelled; or give `labels`.
     labels: M times C values 1, 0, -1 or NaN.
+    metadata: M texts for each column.
 
   Raises:
     ValueError: lists of different lengths, or not one of label and labels.
@@ -65,23 +71,29 @@ def serialize_bag(
     feature["images/labels"] = tf.train.Feature(
       float_list=tf.train.FloatList(value=flat)
     )
+  for column, texts in (metadata or {}).items():
+    feature[METADATA + column] = _bytes([text.encode() for text in texts])
   example = tf.train.Example(features=tf.train.Features(feature=feature))
   return example.SerializeToString(deterministic=True)
 
 
 def parse_bag(
-  serialized: tf.Tensor, num_labels: int | None
+  serialized: tf.Tensor,
+  num_labels: int | None,
+  metadata_columns: Sequence[str] = (),
 ) -> dict[str, tf.Tensor]:
   """Parses one record; to be used in `tf.data.Dataset.map`.
 
   Args:
     serialized: string (), a record.
     num_labels: C for a multi-label data set, None for any other.
+    metadata_columns: those that the data set has.
 
   Returns:
     `patient_id` string (), `bag_id` string (), `patient_key` int64 (),
     `image` string (M,), `row` int64 (M,), and `label` int64 (M,) when
-    num_labels is None, else `labels` float32 (M, C).
+    num_labels is None, else `labels` float32 (M, C). And
+    `metadata/<column>` string (M,) for each column.
   """
   features = {
     "patient_id": tf.io.FixedLenFeature([], tf.string),
@@ -94,6 +106,8 @@ def parse_bag(
     features["images/label"] = _list_of([], tf.int64)
   else:
     features["images/labels"] = _list_of([num_labels], tf.float32)
+  for column in metadata_columns:
+    features[METADATA + column] = _list_of([], tf.string)
   parsed = tf.io.parse_single_example(serialized, features)
   return {key.removeprefix("images/"): parsed[key] for key in features}
 

@@ -23,21 +23,30 @@ class BagSource:
     name: the data set's name and split, for messages.
     task: 'multi_class', 'multi_label' or 'unlabelled'.
     class_names: the classes, in the order of their label numbers.
+    metadata_columns: what is kept of each image beside its label.
     num_bags: bags in the split.
     num_images: images in the split.
     digest: hexadecimal, tells one version of the data from another.
+    key_id: tells one key of the pseudonyms from another; '' without patients.
+    patients: returns the pseudonyms of the split's patients, sorted; () where
+      they are not known.
     read: from a shuffle seed, int64 (), to a `tf.data.Dataset` of one pass over
-      the bags: dicts of `patient_key` int64 (), `image` string (m,) (encoded),
-      and `label` int64 (m,), -1 where unknown, or `labels` float32
-      (m, classes), NaN where unknown and -1 where uncertain.
+      the bags: dicts of `patient_key` int64 (), `patient_id` and `bag_id`
+      string (), `image` string (m,) (encoded), `row` int64 (m,),
+      `metadata/<column>` string (m,), and `label` int64 (m,), -1 where unknown,
+      or `labels` float32 (m, classes), NaN where unknown and -1 where
+      uncertain.
   """
 
   name: str
   task: str
   class_names: tuple[str, ...]
+  metadata_columns: tuple[str, ...]
   num_bags: int
   num_images: int
   digest: str
+  key_id: str
+  patients: Callable[[], tuple[str, ...]]
   read: Callable[[tf.Tensor], tf.data.Dataset]
 
 
@@ -55,15 +64,15 @@ def bag_tfrecords(data_dir, split):
       split.
   """
   description = dataset_json.load(data_dir)
-  paths = [str(p) for p in dataset_json.shard_paths(data_dir, split)]
+  paths = dataset_json.shard_paths(data_dir, split, description)
+  paths = [str(path) for path in paths]
   summary = description.splits[split]
   multi_label = description.task == "multi_label"
   num_labels = len(description.class_names) if multi_label else None
-  kept = ("patient_key", "image", "labels" if multi_label else "label")
+  columns = tuple(description.metadata)
 
   def parse(serialized):
-    bag = bag_records.parse_bag(serialized, num_labels)
-    return {key: bag[key] for key in kept}
+    return bag_records.parse_bag(serialized, num_labels, columns)
 
   def read(seed):
     files = tf.data.Dataset.from_tensor_slices(paths)
@@ -80,9 +89,12 @@ def bag_tfrecords(data_dir, split):
     name=f"{description.name}/{split}",
     task=description.task,
     class_names=description.class_names,
+    metadata_columns=columns,
     num_bags=summary.bags,
     num_images=summary.images,
     digest=_digest(data_dir, split),
+    key_id=description.key_id,
+    patients=lambda: dataset_json.load_patients(data_dir, split, description),
     read=read,
   )
 

@@ -65,6 +65,11 @@ def _define_flags() -> flags.FlagValues:
     "Draws splits by patient. Default, if there is no split column: "
     "train=0.8,validation=0.1,test=0.1.",
   )
+  texts(
+    "metadata_columns",
+    "Columns to keep of each image, as site,view,sex: evaluation has a table by "
+    "each. Values are stored as they are.",
+  )
   number("max_side", 512, "Larger images are shrunk to this many pixels.")
   flags.DEFINE_enum(
     "on_bad_image",
@@ -89,7 +94,7 @@ def _define_flags() -> flags.FlagValues:
 def _options(values: flags.FlagValues) -> BuildOptions:
   given = values.flag_values_dict()
   del given["help"]
-  for name in ("label_columns", "split_fractions"):
+  for name in ("label_columns", "split_fractions", "metadata_columns"):
     given[name] = tuple(part.strip() for part in given[name] or ())
   return BuildOptions(**given)
 

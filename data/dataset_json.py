@@ -5,6 +5,7 @@ It is written last, so a folder without it is not a data set.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import hashlib
 import json
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 FILE_NAME = "dataset.json"
-FORMAT_VERSION = 1
+PATIENTS_FILE_NAME = "patients.csv"
+FORMAT_VERSION = 2
 TASKS = ("multi_class", "multi_label", "unlabelled")
 
 
@@ -72,6 +74,8 @@ class DatasetDescription:
     class_names: classes or findings in the order of their numbers, or ().
     splits: what each split holds, by name.
     image_sizes: range of the sizes of all images.
+    metadata: columns that are kept of each image, with their values.
+    key_id: tells the key of the pseudonyms.
     options: how the data set was built; holds no path.
     format_version: of the records and of this file.
   """
@@ -81,6 +85,8 @@ class DatasetDescription:
   class_names: tuple[str, ...]
   splits: Mapping[str, SplitDescription]
   image_sizes: ImageSizes
+  metadata: Mapping[str, tuple[str, ...]]
+  key_id: str
   options: Mapping[str, Any]
   format_version: int = FORMAT_VERSION
 
@@ -141,19 +147,62 @@ def load(data_dir: str | os.PathLike) -> DatasetDescription:
   return description
 
 
-def shard_paths(data_dir: str | os.PathLike, split: str) -> list[Path]:
+def shard_paths(
+  data_dir: str | os.PathLike,
+  split: str,
+  description: DatasetDescription | None = None,
+) -> list[Path]:
   """Returns the files of a split in order.
+
+  Args:
+    data_dir: as in `load`.
+    split: its name.
+    description: what `load` returned, where it is known already.
 
   Raises:
     DatasetError: as `load`, or the data set has no such split.
   """
-  description = load(data_dir)
+  description = description or load(data_dir)
   if split not in description.splits:
     names = ", ".join(repr(name) for name in description.splits)
     raise DatasetError(
       f"Expected a split of {str(data_dir)!r}: {names}. Received {split!r}."
     )
   return _paths(description, Path(data_dir), split)
+
+
+def save_patients(
+  patients: Mapping[str, Iterable[str]], data_dir: str | os.PathLike
+) -> None:
+  """Writes `patients.csv`: the pseudonyms of each split's patients."""
+  path = Path(data_dir) / PATIENTS_FILE_NAME
+  with open(path, "w", encoding="utf-8", newline="") as file:
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(("split", "patient_id"))
+    for split, pseudonyms in patients.items():
+      rows.writerows((split, pseudonym) for pseudonym in sorted(pseudonyms))
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def load_patients(
+  data_dir: str | os.PathLike, split: str, description: DatasetDescription
+) -> tuple[str, ...]:
+  """Returns the pseudonyms of a split's patients, sorted.
+
+  Raises:
+    DatasetError: `patients.csv` is missing, or is not that of the split.
+  """
+  path = Path(data_dir) / PATIENTS_FILE_NAME
+  try:
+    with open(path, encoding="utf-8", newline="") as file:
+      rows = csv.DictReader(file)
+      found = tuple(r["patient_id"] for r in rows if r["split"] == split)
+  except (OSError, KeyError, ValueError, csv.Error) as error:
+    raise _damaged(path, f"{error!r}") from error
+  if patient_digest(found) != description.splits[split].patient_digest:
+    raise _damaged(path, f"other patients of {split!r} than {FILE_NAME} tells")
+  return found
 
 
 def _paths(
@@ -192,6 +241,7 @@ def _from_json(content: Any, path: Path) -> DatasetDescription:
         "class_names": tuple(content["class_names"]),
         "splits": splits,
         "image_sizes": ImageSizes(**content["image_sizes"]),
+        "metadata": {k: tuple(v) for k, v in content["metadata"].items()},
       }
     )
   except (KeyError, TypeError, ValueError, AttributeError) as error:

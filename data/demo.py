@@ -31,12 +31,15 @@ from absl import flags
 
 from data.builder import build
 from data.demo_lesions import CONDITIONS, draw_lesion
-from data.demo_photographs import EXTERNAL, HOME, photograph
+from data.demo_photographs import EXTERNAL, HOME, Photograph, photograph
 
 MAX_IMAGES = 6  # A patient has 1 to 6 images, uniformly: 3.5 on average.
 PATIENTS = {"train": 400, "validation": 100, "test": 120, "external": 120}
-MANIFEST_COLUMNS = ("image", "patient_id", "label", "split", "clinic")
-
+METADATA_COLUMNS = ("clinic", "skin")
+MANIFEST_COLUMNS = ("image", "patient_id", "label", "split", *METADATA_COLUMNS)
+# The patients are invented, so their key is no secret; with one that is fixed
+# the demo's records are the same everywhere, and so are its runs.
+_ID_KEY = "d0" * 32
 
 CLINICS = {"external": EXTERNAL}  # Splits not named here are HOME's.
 
@@ -45,8 +48,10 @@ _PREVALENCE = (4, 4, 4, 3, 3, 2)
 _CONDITION_CYCLE = np.repeat(list(CONDITIONS), _PREVALENCE)
 
 
-def draw_patient(split: str, index: int, seed: int) -> tuple[str, list[bytes]]:
-  """The condition and the JPEGs of one patient, whatever the others are."""
+def draw_patient(
+  split: str, index: int, seed: int
+) -> tuple[str, list[Photograph]]:
+  """The condition and photographs of one patient, whatever the others are."""
   rng = np.random.default_rng([seed, list(PATIENTS).index(split), index])
   condition = _CONDITION_CYCLE[index * 7 % len(_CONDITION_CYCLE)]
   clinic = CLINICS.get(split, HOME)
@@ -112,8 +117,8 @@ def write_demo(
       condition, images = draw_patient(split, i, seed)
       for j, image in enumerate(images):
         name = f"images/{patient_id}-{j}.jpg"
-        _replace_file(os.path.join(output_dir, name), image)
-        rows.writerow([name, patient_id, condition, split, clinic])
+        _replace_file(os.path.join(output_dir, name), image.jpeg)
+        rows.writerow([name, patient_id, condition, split, clinic, image.skin])
   _replace_file(manifest, table.getvalue().encode())
   return manifest
 
@@ -133,7 +138,12 @@ def demo_records(output_dir: str | os.PathLike) -> str:
   if not os.path.exists(manifest) and not os.path.exists(records):
     write_demo(images)
   if not os.path.exists(records):
-    options = build.BuildOptions(manifest, images, records)
+    key = f"{records}.id_key"
+    _replace_file(key, _ID_KEY.encode())
+    os.chmod(key, 0o600)
+    options = build.BuildOptions(
+      manifest, images, records, metadata_columns=METADATA_COLUMNS
+    )
     build.build(options, show_progress=True)
   return records
 

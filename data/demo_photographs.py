@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -58,6 +59,7 @@ EXTERNAL = Clinic(
 
 # Image coordinates, (h, w) each: from -1 to 1, x to the right and y down.
 _Y, _X = (np.mgrid[:IMAGE_SIDE, :IMAGE_SIDE] + 0.5) * 2 / IMAGE_SIDE - 1
+_SKINS = ("dark", "medium", "light")
 _DARK_SKIN, _LIGHT_SKIN = np.array([[0.26, 0.17, 0.13], [0.80, 0.66, 0.58]])
 
 
@@ -77,9 +79,8 @@ def _lesion_coordinates(clinic: Clinic, rng) -> tuple[np.ndarray, np.ndarray]:
   return x / depth, y / depth
 
 
-def paint(lesion: Lesion, clinic: Clinic, rng) -> np.ndarray:
+def paint(lesion: Lesion, tone: float, clinic: Clinic, rng) -> np.ndarray:
   """The lesion on skin in a random pose, (h, w, 3), in [0, 1]."""
-  tone = rng.uniform(*clinic.skin_tone)
   skin = _DARK_SKIN + tone * (_LIGHT_SKIN - _DARK_SKIN)
   skin = skin * rng.uniform(0.9, 1.1, 3)
   frequency = rng.uniform(1.2, 5.5) * np.array([0.95, 1.05])
@@ -170,9 +171,22 @@ NUISANCES = (
 )
 
 
-def photograph(lesion: Lesion, clinic: Clinic, rng) -> bytes:
-  """One photograph of a lesion: an encoded JPEG, IMAGE_SIDE squared."""
-  image = paint(lesion, clinic, rng)
+class Photograph(NamedTuple):
+  """One photograph of a lesion.
+
+  Attributes:
+    jpeg: the encoded image, IMAGE_SIDE squared.
+    skin: 'dark', 'medium' or 'light'.
+  """
+
+  jpeg: bytes
+  skin: str
+
+
+def photograph(lesion: Lesion, clinic: Clinic, rng) -> Photograph:
+  """Photographs a lesion: a pose, then all nuisances."""
+  tone = rng.uniform(*clinic.skin_tone)
+  image = paint(lesion, tone, clinic, rng)
   for nuisance in NUISANCES:
     image = nuisance(image, clinic, rng)
   pixels = np.round(255 * np.clip(image, 0, 1)).astype(np.uint8)
@@ -181,4 +195,4 @@ def photograph(lesion: Lesion, clinic: Clinic, rng) -> bytes:
   Image.fromarray(pixels).save(
     file, "JPEG", quality=int(rng.integers(low, high + 1))
   )
-  return file.getvalue()
+  return Photograph(file.getvalue(), _SKINS[int(tone * len(_SKINS) * 0.999)])

@@ -29,12 +29,14 @@ class ViewOptions:
     min_crop_area: smallest share of the image's area in a crop, in (0, 1].
       SimCLR's is 0.08; small lesions and small images need gentler crops.
     resize_method: one of `RESIZE_METHODS`; SimCLR's is bicubic.
+    horizontal_flip: whether half the views are mirrored left to right.
     rotation_degrees: views turn by an angle uniform in +- this; 0 is off.
   """
 
   image_size: int
   min_crop_area: float = 0.08
   resize_method: str = "bicubic"
+  horizontal_flip: bool = True
   rotation_degrees: float = 0.0
 
 
@@ -62,7 +64,8 @@ def random_view(image, seed, options):
   seeds = tf.random.split(seed, 3)
   image = _random_crop(image, seeds[0], options.min_crop_area)
   image = _resize(image, options)
-  image = tf.image.stateless_random_flip_left_right(image, seeds[1])
+  if options.horizontal_flip:
+    image = tf.image.stateless_random_flip_left_right(image, seeds[1])
   if options.rotation_degrees:
     image = _random_rotation(image, seeds[2], options.rotation_degrees)
   return image

@@ -1,4 +1,4 @@
-"""Bags to batches of uint8 views.
+"""Bags to batches of uint8 views, for pretraining, fine-tuning, evaluation.
 
 Every random choice is a stateless function of the seed and the item's position
 in the run, so a run that starts at step k sees what an uninterrupted one does.
@@ -71,32 +71,64 @@ def pair_batches(
     float32 (b, 2, classes).
   """
   steps = steps_per_epoch(source, use_micle=use_micle, batch_size=batch_size)
-  small = views.image_size <= _SMALL_IMAGE_SIZE
-  buffer = batch_size * (_SHUFFLE_BATCHES_SMALL if small else _SHUFFLE_BATCHES)
-  buffer = min(buffer, _num_items(source, use_micle))
-  read = _item_reader(source, use_micle, cache)
+  items = _endless_items(
+    _item_reader(source, use_micle, cache),
+    per_epoch=steps * batch_size,
+    buffer=_shuffle_buffer(source, use_micle, batch_size, views),
+    seed=seed,
+    first=first_step * batch_size,
+  )
 
-  @tf.autograph.experimental.do_not_convert
-  def items_of_epoch(epoch):
-    shards_seed, items_seed = tf.unstack(
-      tf.random.split(tf.stack([tf.constant(seed, tf.int64), epoch]))[:, 0]
-    )
-    items = read(shards_seed)
-    items = items.shuffle(buffer, items_seed, reshuffle_each_iteration=False)
-    return items.take(steps * batch_size)
+  def to_pair(bag, item_seed):
+    return _positive_pair(bag, item_seed, views)
 
-  @tf.autograph.experimental.do_not_convert
-  def to_pair(position, item):
-    item_seed = tf.stack([tf.constant(seed, tf.int64), position])
-    return _positive_pair(item, item_seed, views)
+  return _batches(items, to_pair, seed=seed, batch_size=batch_size)
 
-  epochs = tf.data.Dataset.range(first_step // steps, _ENDLESS)
-  items = epochs.flat_map(items_of_epoch)
-  items = items.skip(first_step % steps * batch_size)
-  items = items.enumerate(start=first_step * batch_size)
-  batches = items.map(to_pair, tf.data.AUTOTUNE, deterministic=True)
-  batches = batches.batch(batch_size, drop_remainder=True)
-  return batches.prefetch(tf.data.AUTOTUNE)
+
+def labelled_batches(
+  source,
+  *,
+  batch_size,
+  views,
+  unit,
+  bag_views,
+  seed,
+  first_step=0,
+  cache=False,
+):
+  """Returns an endless data set of batches for supervised training.
+
+  A batch may span two epochs, so every item is seen equally often, and a split
+  may be smaller than a batch.
+
+  Args:
+    source: a `BagSource` (see `labelled.labelled`).
+    batch_size: items in a global batch.
+    views: `geometry.ViewOptions`.
+    unit: 'image': an item is one view of an image. 'bag': it is `bag_views`
+      views of a bag, of its images in random order, which are repeated where
+      the bag has fewer.
+    bag_views: views of a bag.
+    seed, first_step, cache: as in `pair_batches`.
+
+  Returns:
+    `tf.data.Dataset` of dicts: `views` uint8 (b, k, size, size, 3), k = 1 for
+    images, and per view `label` int64 (b, k) or `labels` float32
+    (b, k, classes).
+  """
+  bags = unit == "bag"
+  items = _endless_items(
+    _item_reader(source, bags, cache),
+    per_epoch=_num_items(source, bags),
+    buffer=_shuffle_buffer(source, bags, batch_size, views),
+    seed=seed,
+    first=first_step * batch_size,
+  )
+
+  def to_views(bag, item_seed):
+    return _drawn_views(bag, item_seed, views, bag_views if bags else 1)
+
+  return _batches(items, to_views, seed=seed, batch_size=batch_size)
 
 
 def image_batches(source, *, batch_size, views):
@@ -108,31 +140,98 @@ def image_batches(source, *, batch_size, views):
     views: `geometry.ViewOptions`.
 
   Returns:
-    `tf.data.Dataset` of dicts: `views` uint8 (b, 1, size, size, 3),
-    `patient_key` int64 (b,), `label` int64 (b, 1) or `labels` float32
-    (b, 1, classes).
+    `tf.data.Dataset` of dicts: `views` uint8 (b, 1, size, size, 3), `label`
+    int64 (b, 1) or `labels` float32 (b, 1, classes). Images are in the order of
+    `image_table.read`.
   """
 
   @tf.autograph.experimental.do_not_convert
   def to_view(bag):
-    view = geometry.center_view(geometry.decode(bag.pop("image")[0]), views)
-    return {"views": view[None], **bag}
+    view = geometry.center_view(geometry.decode(bag["image"][0]), views)
+    return {"views": view[None], **_labels_of(bag)}
 
   images = source.read(tf.constant(0, tf.int64)).flat_map(_split_bag)
   images = images.map(to_view, tf.data.AUTOTUNE, deterministic=True)
   return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
-def _num_items(source, use_micle):
-  return source.num_bags if use_micle else source.num_images
+def views_at(source, positions, *, views):
+  """Returns the views of a few images, as `image_batches` has them.
+
+  Args:
+    source: a `BagSource`.
+    positions: of the images, in the order of `image_batches`, counted from 0.
+    views: `geometry.ViewOptions`.
+
+  Returns:
+    dict of position to uint8 (size, size, 3).
+  """
+  wanted = tf.constant(sorted(positions), tf.int64)
+  images = source.read(tf.constant(0, tf.int64)).flat_map(_split_bag)
+  images = images.map(lambda bag: bag["image"][0]).enumerate()
+  images = images.filter(lambda at, _: tf.reduce_any(wanted == at))
+
+  @tf.autograph.experimental.do_not_convert
+  def to_view(at, encoded):
+    return at, geometry.center_view(geometry.decode(encoded), views)
+
+  found = images.map(to_view, tf.data.AUTOTUNE).as_numpy_iterator()
+  return {int(at): view for at, view in found}
 
 
-def _item_reader(source, use_micle, cache):
+def _num_items(source, bags):
+  return source.num_bags if bags else source.num_images
+
+
+def _shuffle_buffer(source, bags, batch_size, views):
+  small = views.image_size <= _SMALL_IMAGE_SIZE
+  batches = _SHUFFLE_BATCHES_SMALL if small else _SHUFFLE_BATCHES
+  return min(batch_size * batches, _num_items(source, bags))
+
+
+def _endless_items(read, *, per_epoch, buffer, seed, first):
+  """Returns (position, item) from the position `first` on, epoch after epoch.
+
+  Args:
+    read: from a seed to one pass over the items.
+    per_epoch: items of a pass that are used.
+    buffer: items to shuffle at once.
+    seed: the run's seed.
+    first: items that the run has used before.
+  """
+
+  @tf.autograph.experimental.do_not_convert
+  def items_of_epoch(epoch):
+    shards_seed, items_seed = tf.unstack(
+      tf.random.split(tf.stack([tf.constant(seed, tf.int64), epoch]))[:, 0]
+    )
+    items = read(shards_seed)
+    items = items.shuffle(buffer, items_seed, reshuffle_each_iteration=False)
+    return items.take(per_epoch)
+
+  epochs = tf.data.Dataset.range(first // per_epoch, _ENDLESS)
+  items = epochs.flat_map(items_of_epoch).skip(first % per_epoch)
+  return items.enumerate(start=first)
+
+
+def _batches(items, function, *, seed, batch_size):
+  """Maps (position, item) by `function(item, its seed)`, and batches."""
+
+  @tf.autograph.experimental.do_not_convert
+  def at_position(position, item):
+    return function(item, tf.stack([tf.constant(seed, tf.int64), position]))
+
+  batches = items.map(at_position, tf.data.AUTOTUNE, deterministic=True)
+  batches = batches.batch(batch_size, drop_remainder=True)
+  return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _item_reader(source, bags, cache):
   """Returns a function from a seed to one pass over bags (of one, or all)."""
 
   def read(seed):
-    bags = source.read(seed)
-    return bags if use_micle else bags.flat_map(_split_bag)
+    stream = source.read(seed).map(_for_training)
+    return stream if bags else stream.flat_map(_split_bag)
 
   if not cache:
     return read
@@ -140,22 +239,39 @@ def _item_reader(source, use_micle, cache):
   return lambda seed: cached
 
 
+def _for_training(bag):
+  """Keeps what training uses, so that nothing else is shuffled and cached."""
+  kept = ("patient_key", "image", "label", "labels")
+  return {key: bag[key] for key in kept if key in bag}
+
+
 def _split_bag(bag):
   """Turns a bag of m images into m bags of one."""
-  patient_key = bag.pop("patient_key")
+  per_bag = {
+    key: bag.pop(key)
+    for key in ("patient_key", "patient_id", "bag_id")
+    if key in bag
+  }
   images = tf.data.Dataset.from_tensor_slices(bag)
   return images.map(
     lambda image: {
-      "patient_key": patient_key,
+      **per_bag,
       **{key: value[None] for key, value in image.items()},
     }
   )
 
 
+def _labels_of(bag, indices=None):
+  """Returns a bag's labels, or those of the images at `indices`."""
+  key = "labels" if "labels" in bag else "label"
+  labels = bag[key]
+  return {key: labels if indices is None else tf.gather(labels, indices)}
+
+
 def _positive_pair(bag, seed, views):
   """Cuts the two views of a bag's positive pair; decodes each image once."""
   seeds = tf.random.split(seed, 3)
-  encoded = bag.pop("image")
+  encoded = bag["image"]
   first, second = pairs.draw_pair(tf.size(encoded), seeds[0])
   image_a = geometry.decode(encoded[first])
   image_b = tf.cond(
@@ -163,11 +279,6 @@ def _positive_pair(bag, seed, views):
     lambda: image_a,
     lambda: geometry.decode(encoded[second]),
   )
-  labels = {
-    key: tf.gather(value, tf.stack([first, second]))
-    for key, value in bag.items()
-    if key != "patient_key"
-  }
   return {
     "views": tf.stack(
       [
@@ -176,5 +287,19 @@ def _positive_pair(bag, seed, views):
       ]
     ),
     "patient_key": bag["patient_key"],
-    **labels,
+    **_labels_of(bag, tf.stack([first, second])),
   }
+
+
+def _drawn_views(bag, seed, views, count):
+  """Cuts `count` random views of a bag's images, in random order."""
+  order_seed, *view_seeds = tf.unstack(tf.random.split(seed, 1 + count))
+  encoded = bag["image"]
+  keys = tf.random.stateless_uniform(tf.shape(encoded), order_seed)
+  order = tf.argsort(keys)  # (m,)
+  drawn = tf.gather(order, tf.range(count) % tf.size(order))  # (count,)
+  cut = [
+    geometry.random_view(geometry.decode(encoded[drawn[k]]), view_seed, views)
+    for k, view_seed in enumerate(view_seeds)
+  ]
+  return {"views": tf.stack(cut), **_labels_of(bag, drawn)}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data import bag_source
 
 _ALL = tf.int64.max
+_HASH_KEY = [0x5EED, 0xBA6]
 
 
 def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
@@ -26,7 +29,8 @@ def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
     patient_feature: an integer or text feature, or None.
 
   Raises:
-    ValueError: where the data set is not there, or lacks the split or feature.
+    ValueError: where the data set is not there, lacks the split or feature, or
+      has features of other kinds.
   """
   builder = _builder(name, data_dir)
   info, features = builder.info, builder.info.features
@@ -37,20 +41,24 @@ def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
       f"Expected a split of {name}, one of {sorted(info.splits)}. "
       f"Received: {split!r}"
     ) from error
-  for feature in filter(None, ("image", patient_feature)):
-    if feature not in features:
-      raise ValueError(
-        f"Expected a feature {feature!r} in {name}. Received: {list(features)}"
-      )
+  _check_features(name, features, patient_feature)
   label = dict(features.items()).get("label")
   labelled = isinstance(label, tfds.features.ClassLabel)
 
-  def to_bag(example):
+  def to_bag(row, example):
     unknown = tf.constant([-1], tf.int64)
-    patient = example.get(patient_feature, tf.constant(0, tf.int64))
+    # Without patients each image is its own.
+    patient = tf.strings.format(split + "-{}", row)
+    if patient_feature:
+      patient = _text(example[patient_feature], otherwise=patient)
+    key = tf.strings.to_hash_bucket_strong(patient, _ALL, key=_HASH_KEY)
+    name = tf.strings.as_string(key) if patient_feature else patient
     return {
-      "patient_key": _patient_key(patient),
+      "patient_key": key,
+      "patient_id": name,
+      "bag_id": name,
       "image": example["image"][None],
+      "row": row[None],
       "label": example["label"][None] if labelled else unknown,
     }
 
@@ -58,21 +66,31 @@ def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
     del seed  # TFDS has shuffled the records when it wrote them.
     images = builder.as_dataset(
       split=split, decoders={"image": tfds.decode.SkipDecoding()}
-    ).map(to_bag, tf.data.AUTOTUNE, deterministic=True)
+    )
+    images = images.enumerate().map(
+      to_bag, tf.data.AUTOTUNE, deterministic=True
+    )
     return _by_patient(images) if patient_feature else images
 
-  num_bags = num_images
-  if patient_feature:
-    num_bags = int(read(None).reduce(0, lambda count, _: count + 1))
+  @functools.cache
+  def patients():
+    if not patient_feature:
+      return ()
+    bags = read(None).map(lambda bag: bag["patient_id"])
+    return tuple(sorted(p.decode() for p in bags.as_numpy_iterator()))
+
   return bag_source.BagSource(
     name=f"{name}/{split}",
     task="multi_class" if labelled else "unlabelled",
     class_names=tuple(label.names) if labelled else (),
-    num_bags=num_bags,
+    metadata_columns=(),
+    num_bags=len(patients()) if patient_feature else num_images,
     num_images=num_images,
     digest=hashlib.sha256(
       f"{info.full_name} {split} {num_images}".encode()
     ).hexdigest(),
+    key_id=f"tfds:{builder.name}:{patient_feature}" if patient_feature else "",
+    patients=patients,
     read=read,
   )
 
@@ -93,11 +111,36 @@ def _builder(name, data_dir):
   return builder
 
 
-def _patient_key(patient):
-  """Returns a non-negative int64 () for a patient, a number or a text."""
+def _check_features(name, features, patient_feature):
+  """Refuses a data set whose features are not what a `BagSource` needs."""
+  for feature in filter(None, ("image", patient_feature)):
+    if feature not in features:
+      raise ValueError(
+        f"Expected a feature {feature!r} in {name}. Received: {list(features)}"
+      )
+  if not isinstance(features["image"], tfds.features.Image):
+    raise ValueError(
+      f"Expected 'image' to be a tfds.features.Image in {name}. Received: "
+      f"{features['image']}"
+    )
+  if patient_feature:
+    patient = features[patient_feature]
+    kind = patient.np_dtype if patient.shape == () else None
+    if kind is None or not (kind == object or np.issubdtype(kind, np.integer)):
+      raise ValueError(
+        f"Expected {patient_feature!r} to be one number or text an image in "
+        f"{name}. Received: {patient}"
+      )
+
+
+def _text(patient, *, otherwise):
+  """Returns a patient's number or text as text; `otherwise` for an empty one.
+
+  An image of nobody known is a bag of its own, not one of all such images.
+  """
   if patient.dtype != tf.string:
-    patient = tf.strings.as_string(patient)
-  return tf.strings.to_hash_bucket_strong(patient, _ALL, key=[0x5EED, 0xBA6])
+    return tf.strings.as_string(patient)
+  return tf.where(tf.strings.strip(patient) == "", otherwise, patient)
 
 
 def _by_patient(images):
@@ -108,7 +151,10 @@ def _by_patient(images):
     return tf.data.Dataset.from_tensors(
       {
         "patient_key": key,
+        "patient_id": bag["patient_id"][0],
+        "bag_id": bag["bag_id"][0],
         "image": bag["image"][:, 0],
+        "row": bag["row"][:, 0],
         "label": bag["label"][:, 0],
       }
     )

@@ -21,7 +21,8 @@ flags.DEFINE_string("train_split", "train", "Split to train on.")
 flags.DEFINE_string(
   "eval_split",
   "validation",
-  "Split on which the online linear probe is scored, where there are labels.",
+  "Split that scores the linear probe and picks the checkpoint of fine-tuning; "
+  "with --mode=eval the one to evaluate.",
 )
 flags.DEFINE_bool("cache_dataset", False, "Keep the encoded images in memory.")
 flags.DEFINE_bool(
@@ -43,6 +44,11 @@ flags.DEFINE_enum(
   "bicubic",
   ["bicubic", "bilinear"],
   "Interpolation of crops; SimCLR's is bicubic.",
+)
+flags.DEFINE_bool(
+  "horizontal_flip",
+  True,
+  "Mirror half the views left to right. Off where sides mean something.",
 )
 flags.DEFINE_float(
   "rotation_degrees", 0.0, "Turn views by up to this; 45 for chest X-rays."

@@ -1,50 +1,41 @@
-"""Reads the command line once: parsed, checked, frozen."""
+"""Reads the command line once: parsed, completed, checked, frozen."""
 
 from __future__ import annotations
 
 import collections
-import math
+import dataclasses
 import os
 import re
 
 from absl import flags
 
-# Each import defines the flags of one concern.
-from flags import augmentation, data, model, run, training
+# Each import of a concern defines its flags.
+from flags import (
+  augmentation,
+  checks,
+  data,
+  evaluation,
+  finetuning,
+  inherited,
+  model,
+  run,
+  training,
+)
+from flags.findings import UsageError
 
 FLAGS = flags.FLAGS
-MODULES = (run, data, augmentation, model, training)
+MODULES = (run, data, augmentation, model, training, finetuning, evaluation)
 
-_DEMO_RECIPE = os.path.join(os.path.dirname(__file__), "recipes", "demo.flags")
-
-# What a number must be, where its flag's own bounds cannot say it.
-_RANGES = {
-  "min_crop_area": ("0 < min_crop_area <= 1", lambda x: 0 < x <= 1),
-  "rotation_degrees": ("0 <= rotation_degrees <= 180", lambda x: 0 <= x <= 180),
-  "width_multiplier": ("0 < width_multiplier <= 16", lambda x: 0 < x <= 16),
-  "sk_ratio": ("0 <= sk_ratio <= 1", lambda x: 0 <= x <= 1),
-  "batch_norm_decay": ("0 <= batch_norm_decay < 1", lambda x: 0 <= x < 1),
-  "temperature": ("a finite temperature > 0", lambda x: 0 < x < math.inf),
-  "learning_rate": ("a finite learning_rate > 0", lambda x: 0 < x < math.inf),
-  "warmup_epochs": ("a finite warmup_epochs", math.isfinite),
-  "weight_decay": ("a finite weight_decay", math.isfinite),
-  "color_jitter_strength": ("a finite color_jitter_strength", math.isfinite),
-  "momentum": ("0 <= momentum < 1", lambda x: 0 <= x < 1),
-  "train_steps": ("train_steps >= 0, or unset", lambda x: x >= 0),
+_RECIPES = os.path.join(os.path.dirname(__file__), "recipes")
+# Steps or epochs: who gives one means it instead of the other.
+_OTHER = {
+  **checks.EITHER_OR,
+  **{epochs: steps for steps, epochs in checks.EITHER_OR.items()},
 }
-# The first one says in steps what the second one says in epochs.
-_EITHER_OR = {
-  "train_steps": "train_epochs",
-  "checkpoint_steps": "checkpoint_epochs",
-}
-
-
-class UsageError(ValueError):
-  """What is wrong with a command line; `findings` has a line for each fault."""
-
-  def __init__(self, findings):
-    super().__init__("\n".join(findings))
-    self.findings = findings
+# Where the images of a run come from; taken over together or not at all.
+_SOURCE = ("data_dir", "dataset", "patient_feature")
+# What a fine-tuned run says for its own evaluation, over and above `_SOURCE`.
+_SCORED_AS = (finetuning, augmentation, model)
 
 
 def parse(argv):
@@ -84,104 +75,59 @@ def parse(argv):
 def options():
   """Returns every flag's value, frozen, and what is wrong with them together.
 
-  With neither --data_dir nor --dataset the built-in demo is meant: flags that
-  the user did not set then come from recipes/demo.flags.
+  Flags that the user did not set come from, in this order:
+
+  1. the run that is fine-tuned (its network) or evaluated (network and data);
+  2. with neither --data_dir nor --dataset, the built-in demo's recipe;
+  3. recipes/finetune.flags for --mode=finetune;
+  4. the flags' defaults, which are pretraining's.
 
   Returns:
     A named tuple with a field for each flag, and `demo`, a bool; and a list of
     findings, a line each, empty where all is well.
   """
+  mode, findings = FLAGS.mode, []
+  settled = given = {f.name for f in _ours() if f.present}
+  try:
+    earlier = _earlier_run(mode)
+  except ValueError as error:
+    earlier, findings = {}, [str(error)]
   demo = FLAGS.data_dir is None and FLAGS.dataset is None
-  if demo:
-    _fill_unset(_DEMO_RECIPE)
+  if mode == "eval":
+    names = _names(_SCORED_AS) + _data_flags(demo)
+    settled = _fill_from_run(earlier, names, settled)
+    demo = demo and earlier.get("demo", True)
+  elif mode == "finetune":
+    names = [*_names([model]), "image_size"]
+    settled = _fill_from_run(earlier, names, settled)
+  if demo and mode != "eval":
+    recipe = "demo" if mode == "pretrain" else "demo_finetune"
+    settled = _fill_from_recipe(recipe, settled)
     if FLAGS.model_dir is None:
-      method = "micle" if FLAGS.use_micle else "simclr"
-      FLAGS.model_dir = os.path.join("runs", f"demo-{FLAGS.mode}-{method}")
+      FLAGS.model_dir = os.path.join("runs", f"demo-{mode}-{_method(earlier)}")
+  if mode == "finetune":
+    _fill_from_recipe("finetune", settled)
   values = {f.name: f.value for f in _ours()}
   values["resnet_depth"] = int(values["resnet_depth"])
   fields = sorted(values) + ["demo"]
   frozen = collections.namedtuple("Options", fields)(**values, demo=demo)
-  return frozen, _findings(values)
+  return frozen, findings + checks.findings(values, given)
 
 
-def _ours():
-  by_module = FLAGS.flags_by_module_dict()
-  return [f for module in MODULES for f in by_module[module.__name__]]
+def given(*, but=()):
+  """Returns the arguments that the user gave, less the flags named in `but`."""
+  return [f.serialize() for f in _ours() if f.present and f.name not in but]
 
 
-def _fill_unset(recipe):
-  """Takes from a flag file what the command line did not set."""
-  lines = FLAGS.read_flags_from_files([f"--flagfile={recipe}"])
-  for line in lines:
-    name, _, value = line.lstrip("-").partition("=")
-    flag = FLAGS[name] if name in FLAGS else FLAGS[name.removeprefix("no")]
-    other = _EITHER_OR.get(name)
-    if not flag.present and not (other and FLAGS[other].present):
-      flag.parse(value or str(name in FLAGS).lower())
+def is_own_data():
+  """Whether --mode=eval takes the data that the run was trained on."""
+  return not any(FLAGS[name].present for name in _SOURCE)
 
 
-def _findings(v):
-  """Returns a line for each value, or pair of values, that cannot work."""
-  findings = []
-
-  def expect(condition, what, *names):
-    if not condition:
-      came = ", ".join(f"--{name}={v[name]}" for name in names)
-      findings.append(f"Expected {what}. Received: {came}")
-
-  for name, (what, holds) in _RANGES.items():
-    expect(v[name] is None or holds(v[name]), what, name)
-  for steps, epochs in _EITHER_OR.items():
-    both = FLAGS[steps].present and FLAGS[epochs].present
-    expect(not both, f"--{steps} or --{epochs}, not both", steps, epochs)
-  expect(
-    v["dataset"] or not v["patient_feature"],
-    "--patient_feature together with --dataset only; bag TFRecords have "
-    "patients already",
-    "patient_feature",
-  )
-  expect(
-    v["checkpoint"] is None or _may_be_checkpoint(v["checkpoint"]),
-    "--checkpoint to be a run's folder or a checkpoint in it",
-    "checkpoint",
-  )
-  if not v["model_dir"]:
-    expect(False, "--model_dir, the folder of the run", "model_dir")
-  else:
-    expect(
-      os.path.isdir(v["model_dir"]) or not os.path.exists(v["model_dir"]),
-      "--model_dir to be a folder, or a name that is free",
-      "model_dir",
-    )
-    expect(
-      _writable(v["model_dir"]),
-      "--model_dir to be where this user may write",
-      "model_dir",
-    )
-  return findings
-
-
-def _writable(path):
-  """Whether `path`, or the nearest folder above it that exists, is writable."""
-  path = os.path.abspath(path)
-  while not os.path.exists(path):
-    path = os.path.dirname(path)
-  return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
-
-
-def _may_be_checkpoint(path):
-  markers = (
-    os.path.join(path, "checkpoints", "checkpoint"),
-    os.path.join(path, "checkpoint"),
-    path + ".index",
-  )
-  return any(os.path.exists(marker) for marker in markers)
-
-
-def _named(message):
-  """Returns the flag that an error of absl's names, or None."""
-  match = re.search(r"--?(?:no)?([A-Za-z_]\w*)", message)
-  return match and match.group(1)
+def pick(options_class, options):
+  """Makes a part's options object from the flags of the same names."""
+  names = [field.name for field in dataclasses.fields(options_class)]
+  return options_class(**{name: getattr(options, name) for name in names})
 
 
 def _without(argv, name):
@@ -200,3 +146,65 @@ def _without(argv, name):
     else:
       kept.append(argument)
   return kept
+
+
+def _ours():
+  by_module = FLAGS.flags_by_module_dict()
+  return [f for module in MODULES for f in by_module[module.__name__]]
+
+
+def _names(modules):
+  by_module = FLAGS.flags_by_module_dict()
+  return [f.name for module in modules for f in by_module[module.__name__]]
+
+
+def _data_flags(source_too):
+  """The flags of a run's data; where images lie only if `source_too`."""
+  own = {"eval_split", *_SOURCE}
+  names = [name for name in _names([data]) if name not in own]
+  return names + list(_SOURCE) * source_too
+
+
+def _earlier_run(mode):
+  """Returns the flags of the run that this one builds on, {} where none."""
+  path = {"finetune": FLAGS.checkpoint, "eval": FLAGS.model_dir}.get(mode)
+  return inherited.read(path) if path else {}
+
+
+def _method(earlier):
+  """Returns how the encoder was pretrained, for the name of a demo's run."""
+  micle = earlier.get("use_micle", FLAGS.use_micle)
+  if FLAGS.mode == "finetune" and not earlier:
+    return "scratch"
+  return "micle" if micle else "simclr"
+
+
+def _fill_from_recipe(recipe, settled):
+  """Takes what is not settled from a flag file; returns what then is."""
+  path = os.path.join(_RECIPES, f"{recipe}.flags")
+  taken = set()
+  for line in FLAGS.read_flags_from_files([f"--flagfile={path}"]):
+    name, _, value = line.lstrip("-").partition("=")
+    flag = FLAGS[name] if name in FLAGS else FLAGS[name.removeprefix("no")]
+    if not settled & {flag.name, _OTHER.get(flag.name)}:
+      flag.parse(value or str(name in FLAGS).lower())
+      taken.add(flag.name)
+  return settled | taken
+
+
+def _fill_from_run(values, names, settled):
+  """Takes what is not settled from a run's flags; returns what then is."""
+  taken = {
+    name
+    for name in names
+    if name not in settled and values.get(name) is not None
+  }
+  for name in taken:
+    FLAGS[name].parse(str(values[name]))
+  return settled | taken
+
+
+def _named(message):
+  """Returns the flag that an error of absl's names, or None."""
+  match = re.search(r"--?(?:no)?([A-Za-z_]\w*)", message)
+  return match and match.group(1)

@@ -2,7 +2,12 @@
 
 from absl import flags
 
-flags.DEFINE_enum("mode", "pretrain", ["pretrain"], "What to do.")
+flags.DEFINE_enum(
+  "mode",
+  "pretrain",
+  ["pretrain", "finetune", "eval"],
+  "Pretrain an encoder, make it a classifier, or say how good that is.",
+)
 flags.DEFINE_string(
   "model_dir",
   None,
@@ -13,7 +18,8 @@ flags.DEFINE_string(
   "checkpoint",
   None,
   "Start from the weights of this run (its folder or a checkpoint in it): "
-  "MICLe from SimCLR, for one. Not used once the run has a checkpoint itself.",
+  "MICLe from SimCLR, or fine-tuning from either. Not used once the run has a "
+  "checkpoint itself. --mode=eval: the checkpoint to score, if not the best.",
 )
 flags.DEFINE_integer(
   "seed",

@@ -5,7 +5,8 @@ from absl import flags
 flags.DEFINE_integer(
   "train_batch_size",
   512,
-  "Positive pairs in a global batch: bags with --use_micle, images without.",
+  "Global batch. Pretraining: positive pairs, of bags with --use_micle, else "
+  "of images. Fine-tuning: images, or bags with --unit=bag.",
   lower_bound=2,
 )
 flags.DEFINE_integer(
@@ -15,11 +16,14 @@ flags.DEFINE_integer("train_epochs", 100, "Epochs to train for.", lower_bound=1)
 flags.DEFINE_integer(
   "eval_batch_size",
   256,
-  "Images in a batch of the probe's score.",
+  "Images in a batch of validation and evaluation.",
   lower_bound=1,
 )
 flags.DEFINE_enum(
-  "optimizer", "lars", ["lars", "momentum", "adam"], "Optimiser."
+  "optimizer",
+  "lars",
+  ["lars", "momentum", "adam", "adamw"],
+  "Optimiser; --mode=finetune: momentum.",
 )
 flags.DEFINE_float(
   "learning_rate", 0.3, "Learning rate, before --learning_rate_scaling."

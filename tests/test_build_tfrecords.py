@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from build_site import Site, patients, write_images
 
-from data import dataset_json
+from data import bag_source, dataset_json, image_table
 
 
 @pytest.fixture
@@ -72,6 +72,77 @@ def test_tfds_reads_the_folder(site):
   assert labels == {0, 1, -1}
   images = list(builder.as_dataset(split="train[:1]"))[0]["images"]["image"]
   assert images.shape[1:] == (8, 12, 3)
+
+
+def test_metadata_columns_are_kept_as_they_are(site):
+  site.write(
+    "image,patient_id,site,view name",
+    ["a.png", "p1", "north", " oblique  left "],
+    ["b.png", "p1", "south", "NA"],
+    ["c.png", "p2", "north", ""],
+  )
+  columns = "site,view name"
+  assert site.run(metadata_columns=columns, split_fractions="train=1") == 0
+  description = dataset_json.load(site.output)
+  assert description.metadata == {
+    "site": ("north", "south"),
+    "view name": ("", "oblique left"),
+  }
+  source = bag_source.bag_tfrecords(site.output, "train")
+  table = image_table.read(source)
+  by_row = {row: k for k, row in enumerate(table.row)}
+  order = [by_row[2], by_row[3], by_row[4]]
+  assert list(table.metadata["site"][order]) == ["north", "south", "north"]
+  assert list(table.metadata["view name"][order]) == ["oblique left", "", ""]
+  bags = tfds.builder_from_directory(site.output).as_dataset(split="train")
+  seen = [list(bag["images"]["metadata"]["site"].numpy()) for bag in bags]
+  assert sorted(seen) == [[b"north"], [b"north", b"south"]]
+
+
+def test_metadata_that_could_name_a_patient_is_refused(site, capsys):
+  rows = [[f"{k}.png", f"p{k}", f"19{k}-01-01"] for k in range(60)]
+  site.write("image,patient_id,born/on", *rows)
+  assert site.run(metadata_columns="born/on,patient_id,image") == 2
+  printed = capsys.readouterr().err
+  assert "'patient_id'" in printed
+  assert "'image'" in printed
+  assert "rename the column" in printed
+  site.write("image,patient_id,born", *rows)
+  assert site.run(metadata_columns="born,sex") == 2
+  assert "column 'sex'" in capsys.readouterr().err
+  assert site.run(metadata_columns="born") == 2
+  assert "at most 50 different values in column 'born'" in (
+    capsys.readouterr().err
+  )
+
+
+def test_the_patients_of_a_split_are_known_and_checked(site):
+  site.write(
+    "image,patient_id,split",
+    *[
+      [f"{p}{k}.png", p, split]
+      for p, split in (("a", "train"), ("b", "test"), ("c", "test"))
+      for k in range(2)
+    ],
+  )
+  assert site.run() == 0
+  source = bag_source.bag_tfrecords(site.output, "test")
+  assert source.patients() == tuple(
+    sorted({bag["patient_id"].decode() for bag in site.bags("test")})
+  )
+  # The same key again gives the same pseudonyms and says that it is the same.
+  first, site.output = site.output, site.root / "again"
+  assert site.run(id_key_file=f"{first}.id_key") == 0
+  again = bag_source.bag_tfrecords(site.output, "test")
+  assert (again.key_id, again.patients()) == (source.key_id, source.patients())
+  site.output = site.root / "other"
+  assert site.run() == 0
+  other = bag_source.bag_tfrecords(site.output, "test")
+  assert other.key_id != source.key_id
+  path = first / dataset_json.PATIENTS_FILE_NAME
+  path.write_text(path.read_text().rsplit("\n", 2)[0] + "\n")
+  with pytest.raises(dataset_json.DatasetError, match="other patients"):
+    source.patients()
 
 
 def test_multi_label_build_with_bags_and_splits(site):

@@ -24,6 +24,8 @@ def description(task="multi_label"):
     class_names=("edema",),
     splits={"train": train},
     image_sizes=ImageSizes(10, 20, 30, 40),
+    metadata={"view": ("", "frontal")},
+    key_id="0123456789abcdef",
     options={"max_side": 512},
   )
 
@@ -64,7 +66,7 @@ def break_folder(folder, fault):
     "not json": lambda: path.write_text("{"),
     "not text": lambda: path.write_bytes(b"\xff\xfe"),
     "a list": lambda: path.write_text("[]"),
-    "version": lambda: edit(folder, format_version=2),
+    "version": lambda: edit(folder, format_version=1),
     "task": lambda: edit(folder, task="magic"),
     "layout": lambda: edit(folder, splits={"train": {}}),
     "extra": lambda: edit(folder, colour="red"),
@@ -82,7 +84,7 @@ def break_folder(folder, fault):
     ("not json", "not JSON"),
     ("not text", "not JSON"),
     ("a list", "not an object"),
-    ("version", "Expected format_version 1 .* Received 2"),
+    ("version", "Expected format_version 2 .* Received 1"),
     ("task", "task 'magic'"),
     ("layout", "unknown layout"),
     ("extra", "unknown layout"),

@@ -47,7 +47,7 @@ def test_returns_the_manifest_with_its_columns(tmp_path):
   assert manifest == str(tmp_path / "new" / "demo" / "manifest.csv")
   with open(manifest) as file:
     header = file.readline()
-  assert header == "image,patient_id,label,split,clinic\n"
+  assert header == "image,patient_id,label,split,clinic,skin\n"
 
 
 def test_manifest_names_each_file_once(folder, rows):

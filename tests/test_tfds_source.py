@@ -6,7 +6,7 @@ import tensorflow_datasets as tfds
 import tiny
 
 import run
-from data import pipeline, tfds_source
+from data import image_table, pipeline, tfds_source
 from data.geometry import ViewOptions
 
 # Image k is of patient k % 5 and of class k % 3; its grey value is 10 k.
@@ -22,7 +22,9 @@ def prepared(tmp_path_factory):
       "image": tfds.features.Image(shape=(None, None, 3)),
       "label": tfds.features.ClassLabel(num_classes=CLASSES),
       "patient": tfds.features.Text(),
+      "patchy": tfds.features.Text(),
       "age": np.int64,
+      "weight": np.float32,
     }
   )
   examples = [
@@ -33,7 +35,10 @@ def prepared(tmp_path_factory):
         "image": np.full((16, 16, 3), 10 * k, np.uint8),
         "label": k % CLASSES,
         "patient": f"p{k % PATIENTS}",
+        # The patient of some images is not known.
+        "patchy": f"p{k % PATIENTS}" if k % PATIENTS else " ",
         "age": k % 2,
+        "weight": float(k),
       },
     )
     for k in range(IMAGES)
@@ -49,15 +54,18 @@ def prepared(tmp_path_factory):
 
 
 def read(source):
+  """Each image's number, label and patient."""
   views = ViewOptions(image_size=8)
   batches = pipeline.image_batches(source, batch_size=4, views=views)
-  return [
-    (int(view[0, 4, 4, 0]) // 10, int(label[0]), int(key))
+  images = [
+    (int(view[0, 4, 4, 0]) // 10, int(label[0]))
     for batch in batches.as_numpy_iterator()
-    for view, label, key in zip(
-      batch["views"], batch["label"], batch["patient_key"]
-    )
+    for view, label in zip(batch["views"], batch["label"])
   ]
+  table = image_table.read(source)
+  assert [label for _, label in images] == list(table.labels)
+  assert sorted(table.row) == list(range(IMAGES))
+  return [(*image, who) for image, who in zip(images, table.patient_id)]
 
 
 def test_each_image_is_a_bag_of_one(prepared):
@@ -67,6 +75,8 @@ def test_each_image_is_a_bag_of_one(prepared):
   found = read(source)
   assert sorted(k for k, _, _ in found) == list(range(IMAGES))
   assert all(label == k % CLASSES for k, label, _ in found)
+  assert len({who for _, _, who in found}) == IMAGES
+  assert source.patients() == ()
 
 
 @pytest.mark.parametrize(("feature", "count"), [("patient", 5), ("age", 2)])
@@ -80,7 +90,17 @@ def test_a_named_feature_groups_the_images(prepared, feature, count):
   whose = {k: key for k, _, key in found}
   assert len(set(whose.values())) == count
   assert all(whose[k] == whose[k % count] for k in whose)
-  assert min(whose.values()) >= 0
+  assert source.patients() == tuple(sorted(set(whose.values())))
+
+
+def test_images_of_no_known_patient_are_bags_of_their_own(prepared):
+  source = tfds_source.tfds_bags(
+    "grey", "train", data_dir=prepared, patient_feature="patchy"
+  )
+  unknown = IMAGES // PATIENTS
+  assert source.num_bags == PATIENTS - 1 + unknown
+  whose = {k: who for k, _, who in read(source)}
+  assert len({whose[k] for k in range(0, IMAGES, PATIENTS)}) == unknown
 
 
 def test_a_slice_of_a_split_has_its_own_size(prepared):
@@ -94,6 +114,7 @@ def test_a_slice_of_a_split_has_its_own_size(prepared):
     (("grey", "tset"), "one of .'train', 'validation'.*'tset'"),
     (("gray", "train"), "Expected --dataset to name.*'gray'"),
     (("grey", "train", "surname"), "feature 'surname'"),
+    (("grey", "train", "weight"), "'weight' to be one number or text"),
   ],
 )
 def test_what_is_not_there_is_said(prepared, arguments, message):

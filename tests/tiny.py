@@ -5,7 +5,7 @@ import dataclasses
 from absl import flags
 
 import run
-from tf_micle import pretraining
+from tf_micle import finetuning, pretraining
 
 OPTIONS = pretraining.PretrainOptions(
   resnet_depth=18,
@@ -33,11 +33,32 @@ FLAGS = {
   field.name: getattr(OPTIONS, field.name)
   for field in dataclasses.fields(OPTIONS)
 }
+_SHARED = {
+  field.name: FLAGS[field.name]
+  for field in dataclasses.fields(finetuning.FinetuneOptions)
+  if field.name in FLAGS
+}
+FINETUNE_OPTIONS = finetuning.FinetuneOptions(
+  **{**_SHARED, "optimizer": "momentum", "learning_rate": 0.1},
+  ft_proj_selector=0,
+  fine_tune_after_block=-1,
+  zero_init_logits_layer=False,
+  unit="image",
+  bag_pooling="attention",
+  uncertain="ignore",
+  class_weights="none",
+  focal_gamma=0.0,
+)
 
 
 def options(**changes):
   """Returns OPTIONS with some fields changed."""
   return dataclasses.replace(OPTIONS, **changes)
+
+
+def finetune_options(**changes):
+  """Returns FINETUNE_OPTIONS with some fields changed."""
+  return dataclasses.replace(FINETUNE_OPTIONS, **changes)
 
 
 def command(**changes):

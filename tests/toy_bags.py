@@ -21,8 +21,20 @@ def identity(view):
   return np.stack([(red + STEP // 2) // STEP, (green + STEP // 2) // STEP], -1)
 
 
-def toy_bags(sizes, *, size=16, task="multi_class"):
-  """Returns a `BagSource` with bags of the given sizes; labels are bag % 3."""
+def toy_bags(sizes, *, size=16, task="multi_class", labels=None, patients=None):
+  """Returns a `BagSource` with bags of the given sizes.
+
+  Args:
+    sizes: images of each bag.
+    size: pixels a side.
+    task: of the labels.
+    labels: the labels of each bag's images; bag % 3 for all by default.
+    patients: of each bag; by default each bag is a patient's.
+  """
+  labels = labels or [[bag % 3] * count for bag, count in enumerate(sizes)]
+  patients = patients or [f"p{bag}" for bag in range(len(sizes))]
+  key = "labels" if task == "multi_label" else "label"
+  dtype = tf.float32 if task == "multi_label" else tf.int64
   bags = []
   for bag, count in enumerate(sizes):
     images = [
@@ -39,13 +51,22 @@ def toy_bags(sizes, *, size=16, task="multi_class"):
       (
         tf.constant([b for b, _ in bags], tf.int64),
         tf.ragged.constant([images for _, images in bags]),
+        tf.ragged.constant(labels, dtype, ragged_rank=1),
+        tf.constant(patients),
+        tf.constant(np.cumsum([0, *sizes[:-1]]), tf.int64),
       )
     )
     return stream.map(
-      lambda bag, images: {
+      lambda bag, images, labels, patient, first: {
         "patient_key": bag,
+        "patient_id": patient,
+        "bag_id": tf.strings.format("b{}", bag),
         "image": images,
-        "label": tf.fill(tf.shape(images), bag % 3),
+        "row": first + tf.range(tf.size(images, tf.int64)),
+        "metadata/site": tf.fill(
+          tf.shape(images), tf.strings.format("s{}", bag % 2)
+        ),
+        key: labels,
       }
     )
 
@@ -53,8 +74,11 @@ def toy_bags(sizes, *, size=16, task="multi_class"):
     name="toy/train",
     task=task,
     class_names=("a", "b", "c") if task != "unlabelled" else (),
+    metadata_columns=("site",),
     num_bags=len(sizes),
     num_images=sum(sizes),
     digest="0",
+    key_id="k",
+    patients=lambda: tuple(sorted(set(patients))),
     read=read,
   )

@@ -21,7 +21,7 @@ class RunCheckpoints:
   Each holds all that the next step depends on; the newest few are kept.
   """
 
-  def __init__(self, run_dir, parts, *, keep):
+  def __init__(self, run_dir, parts, *, keep, folder=FOLDER):
     """Opens `run_dir`'s checkpoints; writes nothing yet.
 
     Args:
@@ -29,11 +29,12 @@ class RunCheckpoints:
       parts: dict of name to trackable (models, built optimisers); 'optimizer'
         is the one whose `iterations` count the run's steps.
       keep: how many of the newest checkpoints to keep.
+      folder: of the checkpoints, in the run's.
     """
     self._iterations = parts["optimizer"].iterations
     self._checkpoint = tf.train.Checkpoint(**parts)
     self._manager = tf.train.CheckpointManager(
-      self._checkpoint, os.path.join(run_dir, FOLDER), max_to_keep=keep
+      self._checkpoint, os.path.join(run_dir, folder), max_to_keep=keep
     )
 
   def restore(self):
@@ -58,7 +59,7 @@ class RunCheckpoints:
       ) from error
     return int(self._iterations.numpy())
 
-  def start(self, initial, models):
+  def start(self, initial, models, *, least_matched=1.0):
     """Puts the run where it is to begin, by this policy:
 
     1. This run's newest checkpoint, with all that it holds.
@@ -68,6 +69,7 @@ class RunCheckpoints:
     Args:
       initial: as `path` in `find`, or None.
       models: dict of name to built model, a part of this run.
+      least_matched: as in `initialise`.
 
     Returns:
       The steps done, and a line that says what was restored.
@@ -79,7 +81,8 @@ class RunCheckpoints:
     if first_step is not None:
       return first_step, f"goes on from {self.latest}"
     if initial:
-      return 0, "starts from " + initialise(initial, models)
+      taken = initialise(initial, models, least_matched=least_matched)
+      return 0, "starts from " + taken
     return 0, "starts from random weights"
 
   def save(self):
@@ -117,24 +120,27 @@ def find(path):
   )
 
 
-def initialise(path, parts):
-  """Starts `parts` from another run's weights; all must match.
+def initialise(path, parts, *, least_matched=1.0):
+  """Starts `parts` from another run's weights.
 
   Args:
     path: as in `find`.
     parts: dict of name to built model, under the names that the run saved.
+    least_matched: share of the variables that must be there in their shape.
+      Those that are not keep their initial values.
 
   Returns:
-    A line that says what was taken.
+    What was taken and what was not, variable by variable.
 
   Raises:
-    CheckpointError: naming the variables that are absent or of another shape.
+    CheckpointError: naming the variables that do not match, if too many; then
+      none is changed.
   """
   path = find(path)
   reader = tf.train.load_checkpoint(path)
   shapes = reader.get_variable_to_shape_map()
   variables = _variables_by_key(tf.train.Checkpoint(**parts))
-  faults = []
+  matched, faults = {}, []
   for key, variable in variables.items():
     name = key.removesuffix(_VALUE)
     if key not in shapes:
@@ -143,15 +149,25 @@ def initialise(path, parts):
       faults.append(
         f"{name}: expected {variable.shape}, received {tuple(shapes[key])}"
       )
-  if faults:
-    shown = "\n  ".join(faults[:10])
+    else:
+      matched[key] = variable
+  if len(matched) < least_matched * len(variables):
     raise CheckpointError(
-      f"{len(faults)} of {len(variables)} variables do not fit {path}:\n"
-      f"  {shown}\nGive the model flags of the run that wrote it (flags.json)."
+      f"{len(faults)} of {len(variables)} variables do not fit {path}:"
+      f"{_lines(faults)}\nGive the model flags of the run that wrote it "
+      "(flags.json)."
     )
-  for key, variable in variables.items():
+  for key, variable in matched.items():
     variable.assign(reader.get_tensor(key))
-  return f"{len(variables)} of {len(variables)} variables from {path}"
+  report = f"{len(matched)} of {len(variables)} variables from {path}"
+  if faults:
+    report += f"; {len(faults)} keep their initial values:{_lines(faults)}"
+  return report
+
+
+def _lines(faults):
+  more = f"\n  and {len(faults) - 10} more" if len(faults) > 10 else ""
+  return "".join(f"\n  {fault}" for fault in faults[:10]) + more
 
 
 def _variables_by_key(root):

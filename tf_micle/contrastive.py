@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tf_micle import objective, optimizers, photometry, supervised
+from tf_micle import objective, optimizers, supervised, view_batch
 
 _TRAIN_VALUES = (
   "loss",
@@ -86,20 +86,7 @@ class ContrastiveModel(tf.keras.Model):
     Returns:
       float32 (b, v, h, w, 3) in [0, 1].
     """
-    context = tf.distribute.get_replica_context()
-    replicas = context.num_replicas_in_sync if context else 1
-    replica = context.replica_id_in_sync_group if context else 0
-    images = _merge_views(views)  # (b * v, h, w, 3)
-    n = tf.shape(images)[0]
-    # Drawn for the global batch, so that the devices' number changes nothing.
-    seed = tf.stack(
-      [tf.constant(self._seed, tf.int64), tf.cast(step, tf.int64)]
-    )
-    drawn = photometry.draw(seed, n * replicas, self._photometry_options)
-    first = tf.cast(replica, tf.int32) * n
-    own = tf.nest.map_structure(lambda x: x[first : first + n], drawn)
-    seen = photometry.apply(images, own)
-    return tf.reshape(seen, tf.shape(views))
+    return view_batch.augment(views, self._seed, step, self._photometry_options)
 
   # Nothing in the steps needs AutoGraph; converting the network takes seconds.
   @tf.autograph.experimental.do_not_convert
@@ -113,11 +100,11 @@ class ContrastiveModel(tf.keras.Model):
     probed = self.probe.trainable_variables if self.probe else []
     replicas = self.distribute_strategy.num_replicas_in_sync
     with tf.GradientTape() as tape:
-      features = self.encoder(_merge_views(seen), training=True)
+      features = self.encoder(view_batch.merge(seen), training=True)
       h = features["final_avg_pool"]  # (b * v, f)
       z, _ = self.projection_head(h, training=True)  # (b * v, d)
       contrastive, values = objective.nt_xent(
-        _split_views(z, batch["views"]),
+        view_batch.split(z, batch["views"]),
         temperature=self._temperature,
         normalize=self._normalize,
       )
@@ -145,7 +132,7 @@ class ContrastiveModel(tf.keras.Model):
   @tf.autograph.experimental.do_not_convert
   def test_step(self, batch):
     """Returns the probe's accuracy so far on known labels of plain views."""
-    images = tf.cast(_merge_views(batch["views"]), tf.float32) / 255
+    images = tf.cast(view_batch.merge(batch["views"]), tf.float32) / 255
     h = self.encoder(images, training=False)["final_avg_pool"]
     logits, labels = self.probe(h), _labels(batch)
     _, known = supervised.masked_loss(logits, labels)
@@ -155,10 +142,7 @@ class ContrastiveModel(tf.keras.Model):
   def _probe_loss(self, features, batch):
     """The mean over the known labels of the global batch, replica's share."""
     losses, known = supervised.masked_loss(self.probe(features), _labels(batch))
-    count = tf.reduce_sum(tf.cast(known, tf.float32))
-    context = tf.distribute.get_replica_context()
-    count = context.all_reduce(tf.distribute.ReduceOp.MEAN, count)
-    return tf.math.divide_no_nan(tf.reduce_sum(losses), count)
+    return supervised.mean_over_known(losses, known)
 
   def _mean(self, name, value, weight=None):
     self._means[name].update_state(value, weight)
@@ -167,14 +151,4 @@ class ContrastiveModel(tf.keras.Model):
 
 def _labels(batch):
   """(b, v) or (b, v, classes) -> (b * v,) or (b * v, classes)."""
-  return _merge_views(batch["label" if "label" in batch else "labels"])
-
-
-def _merge_views(x):
-  """(b, v, ...) -> (b * v, ...)."""
-  return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], axis=0))
-
-
-def _split_views(x, like):
-  """(b * v, d) -> (b, v, d), with `like` (b, v, ...)."""
-  return tf.reshape(x, [tf.shape(like)[0], tf.shape(like)[1], x.shape[-1]])
+  return view_batch.merge(view_batch.labels(batch))

@@ -6,39 +6,52 @@ import tensorflow as tf
 
 from tf_micle import lars
 
-OPTIMIZERS = ("lars", "momentum", "adam")
+OPTIMIZERS = ("lars", "momentum", "adam", "adamw")
 
 
-def make_optimizer(name, learning_rate, *, momentum, weight_decay):
-  """Returns an optimiser and the L2 coefficient that its loss must carry.
+def make_optimizer(name, variables, learning_rate, *, momentum, weight_decay):
+  """Returns a built optimiser and the L2 coefficient its loss must carry.
 
-  LARS decays weights itself. For the others weight decay is, as in SimCLR, an
-  L2 term of the loss: `l2 * sum(w ** 2) / 2` over the kernels.
+  LARS and AdamW decay kernels themselves. For the others weight decay is, as in
+  SimCLR, an L2 term of the loss: `l2 * sum(w ** 2) / 2` over the kernels.
 
   Args:
-    name: one of `OPTIMIZERS`.
+    name: one of `OPTIMIZERS`. 'adamw' is decoupled decay (Loshchilov & Hutter
+      2019, arXiv 1711.05101, algorithm 2): besides Adam's step, a kernel loses
+      `learning_rate * weight_decay` of itself.
+    variables: what it will update. Those of rank 0 or 1 do not decay.
     learning_rate: float or `LearningRateSchedule`.
-    momentum: in [0, 1); Adam keeps its own.
+    momentum: in [0, 1); Adam and AdamW keep their own.
     weight_decay: >= 0.
 
   Raises:
     ValueError: for another name.
   """
+  l2 = weight_decay if name in ("momentum", "adam") else 0.0
   if name == "lars":
     optimizer = lars.LARS(
       learning_rate, momentum=momentum, weight_decay=weight_decay
     )
-    return optimizer, 0.0
-  if name == "momentum":
+  elif name == "momentum":
     optimizer = tf.keras.optimizers.SGD(
       learning_rate, momentum=momentum, nesterov=True
     )
-    return optimizer, weight_decay
-  if name == "adam":
-    return tf.keras.optimizers.Adam(learning_rate), weight_decay
-  raise ValueError(
-    f"Expected optimizer in {OPTIMIZERS}. Received: optimizer={name!r}"
-  )
+  elif name == "adam":
+    optimizer = tf.keras.optimizers.Adam(learning_rate)
+  elif name == "adamw":
+    optimizer = tf.keras.optimizers.AdamW(
+      learning_rate, weight_decay=weight_decay
+    )
+    # Keras takes this only before `build`.
+    optimizer.exclude_from_weight_decay(
+      [v for v in variables if v.shape.rank <= 1]
+    )
+  else:
+    raise ValueError(
+      f"Expected optimizer in {OPTIMIZERS}. Received: optimizer={name!r}"
+    )
+  optimizer.build(variables)
+  return optimizer, l2
 
 
 def l2_penalty(variables):

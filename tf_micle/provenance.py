@@ -8,12 +8,15 @@ import platform
 import subprocess
 from importlib import metadata
 
+from tf_micle import distribution
+
 _PACKAGES = (
   "tensorflow",
   "keras",
   "tensorflow-addons",
   "tensorflow-datasets",
   "numpy",
+  "scikit-learn",
 )
 
 
@@ -38,10 +41,18 @@ def changes(run_dir, *, flags, may_change, data_digest):
     for name, value in sorted(flags.items())
     if name in before and name not in may_change and before[name] != value
   ]
-  origin = _read_json(os.path.join(run_dir, "provenance.json"))
-  if origin.get("data_digest", data_digest) != data_digest:
+  if read(run_dir).get("data_digest", data_digest) != data_digest:
     changed.append("other training data")
   return changed
+
+
+def facts(source, strategy):
+  """Returns what to put down of the data, a `BagSource`, and of the devices."""
+  return {
+    "data": source.name,
+    "data_digest": source.digest,
+    "devices": distribution.describe(strategy),
+  }
 
 
 def write(run_dir, *, flags, facts):
@@ -53,14 +64,23 @@ def write(run_dir, *, flags, facts):
     facts: dict of what only the caller knows (data digest, device).
   """
   os.makedirs(run_dir, exist_ok=True)
+  provenance = {**facts, **software()}
+  _write_json(os.path.join(run_dir, "flags.json"), flags)
+  _write_json(os.path.join(run_dir, "provenance.json"), provenance)
+
+
+def read(run_dir):
+  """Returns what `write` put into a run's `provenance.json`; {} if nothing."""
+  return _read_json(os.path.join(run_dir, "provenance.json"))
+
+
+def software():
+  """Returns the versions of packages, and the revision of this code."""
   versions = {name: metadata.version(name) for name in _PACKAGES}
-  provenance = {
-    **facts,
+  return {
     "versions": {"python": platform.python_version(), **versions},
     "git_revision": _git_revision(),
   }
-  _write_json(os.path.join(run_dir, "flags.json"), flags)
-  _write_json(os.path.join(run_dir, "provenance.json"), provenance)
 
 
 def _read_json(path):

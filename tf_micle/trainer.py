@@ -34,7 +34,9 @@ class Schedule:
   images_per_step: int
 
 
-def train(model, batches, schedule, *, checkpoints, log, validate, stop):
+def train(
+  model, batches, schedule, *, checkpoints, log, validate, stop, selection=None
+):
   """Trains from `schedule.first_step` to `last_step`, or until asked to stop.
 
   Args:
@@ -45,6 +47,7 @@ def train(model, batches, schedule, *, checkpoints, log, validate, stop):
     log: `run_log.RunLog`.
     validate: called at each checkpoint; returns a dict of floats to log.
     stop: an object whose `requested` turns true when the run is to end early.
+    selection: `selection.Selection`, which may end the run early too, or None.
 
   Returns:
     The number of steps done.
@@ -53,7 +56,7 @@ def train(model, batches, schedule, *, checkpoints, log, validate, stop):
     NonFiniteError: if the loss or a weight is not finite; what was saved
       before stays.
   """
-  recorder = _Recorder(schedule, checkpoints, log, validate, stop)
+  recorder = _Recorder(schedule, checkpoints, log, validate, stop, selection)
   bar = progress.ProgressBar(
     first_step=schedule.first_step,
     last_step=schedule.last_step,
@@ -62,6 +65,8 @@ def train(model, batches, schedule, *, checkpoints, log, validate, stop):
   remaining = schedule.last_step - schedule.first_step
   if remaining <= 0:
     checkpoints.save()
+    return schedule.first_step
+  if selection and selection.exhausted:
     return schedule.first_step
   try:
     model.fit(
@@ -78,13 +83,14 @@ def train(model, batches, schedule, *, checkpoints, log, validate, stop):
 class _Recorder(tf.keras.callbacks.Callback):
   """After each step: is it finite, is it time to log, to save, to stop?"""
 
-  def __init__(self, schedule, checkpoints, log, validate, stop):
+  def __init__(self, schedule, checkpoints, log, validate, stop, selection):
     super().__init__()
     self._schedule = schedule
     self._checkpoints = checkpoints
     self._log = log
     self._validate = validate
     self._stop = stop
+    self._selection = selection
     self.step = schedule.first_step
 
   def on_train_begin(self, logs=None):
@@ -95,17 +101,16 @@ class _Recorder(tf.keras.callbacks.Callback):
     self._check_finite(math.isfinite(logs["loss"]), "the loss")
     # Asked once: a signal during what follows stops after the next step.
     stop = self._stop.requested
-    save = (
-      stop
-      or self.step == self._schedule.last_step
+    due = (
+      self.step == self._schedule.last_step
       or self.step % self._schedule.save_every == 0
     )
-    if save or self.step % self._schedule.log_every == 0:
-      self._record(logs, save)
-    if stop:
+    if stop or due or self.step % self._schedule.log_every == 0:
+      self._record(logs, save=stop or due, validate=due)
+    if stop or (self._selection and self._selection.exhausted):
       self.model.stop_training = True
 
-  def _record(self, logs, save):
+  def _record(self, logs, *, save, validate):
     values = {name: float(value) for name, value in logs.items()}
     seconds = time.monotonic() - self._logged_time
     steps = self.step - self._logged_step
@@ -115,8 +120,12 @@ class _Recorder(tf.keras.callbacks.Callback):
       weights = self.model.variables
       finite = all(bool(tf.reduce_all(tf.math.is_finite(w))) for w in weights)
       self._check_finite(finite, "a weight")
+    # Not where a signal stops the run: what is picked must not depend on it.
+    if validate:
       values.update(self._validate())
     self._log.write(self.step, values)
+    if validate and self._selection:
+      self._selection.consider(values)
     if save:
       self._checkpoints.save()
     self.model.reset_metrics()

@@ -107,11 +107,12 @@ class _Build:
     options.output_path.parent.mkdir(parents=True, exist_ok=True)
     self._old_key = pseudonyms.read_key(options.key_path)
     self._key = self._old_key or pseudonyms.new_key()
+    self._pseudonyms = pseudonyms.Pseudonyms(self._key)
     self._notes = report.notes_before(options, manifest)
     self._plan = plan.plan_shards(
       manifest,
       split_of,
-      pseudonyms.Pseudonyms(self._key),
+      self._pseudonyms,
       options.seed,
       options.images_per_shard,
     )
@@ -159,7 +160,15 @@ class _Build:
       pass
     self._check_rejected(tallies)
     shards.write_tfds_metadata(
-      folder, name, manifest.task, manifest.class_names, writers
+      folder,
+      name,
+      manifest.task,
+      manifest.class_names,
+      options.metadata_columns,
+      writers,
+    )
+    dataset_json.save_patients(
+      {split: tally.patients for split, tally in tallies.items()}, folder
     )
     if options.on_bad_image == "skip":
       rejected.write_csv(folder / rejected.FILE_NAME, self._rejected)
@@ -172,6 +181,8 @@ class _Build:
         for split in self._plan
       },
       image_sizes=self._sizes.describe(),
+      metadata=manifest.metadata_values(),
+      key_id=self._pseudonyms.key_id,
       options=_options_for_json(options, manifest, len(self._rejected)),
     )
     dataset_json.save(description, folder)
@@ -219,6 +230,10 @@ class _Build:
         patient_key=pseudonyms.patient_key(bag.patient),
         images=[data for _, data in kept],
         rows=[row.row for row, _ in kept],
+        metadata={
+          name: [row.metadata[place] for row, _ in kept]
+          for place, name in enumerate(self._options.metadata_columns)
+        },
         **self._label_argument(labels),
       )
 

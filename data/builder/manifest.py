@@ -18,6 +18,7 @@ from data.builder.csv_table import Table, open_table
 from data.builder.findings import Finding, InputError
 from data.builder.splits import is_split_name
 
+MOST_METADATA_VALUES = 50
 _ROWS_NAMED = 5
 
 
@@ -32,6 +33,7 @@ class ManifestColumns:
     label: class names of a multi-class task, or None.
     labels: columns of a multi-label task, one a finding, or ().
     split: names of the splits, or None.
+    metadata: what to keep of each image as it is, or ().
     optional: those of the names above that may be missing from the file.
   """
 
@@ -41,12 +43,14 @@ class ManifestColumns:
   label: str | None = None
   labels: tuple[str, ...] = ()
   split: str | None = None
+  metadata: tuple[str, ...] = ()
   optional: frozenset[str] = frozenset()
 
   def names(self) -> tuple[str, ...]:
     """Returns all names that are set, each once."""
     names = (self.image, self.patient, self.bag, self.label, *self.labels)
-    return tuple(dict.fromkeys(n for n in (*names, self.split) if n))
+    names = (*names, self.split, *self.metadata)
+    return tuple(dict.fromkeys(n for n in names if n))
 
 
 class ManifestRow(NamedTuple):
@@ -60,6 +64,7 @@ class ManifestRow(NamedTuple):
     label: class name (multi-class), C floats 1, 0, -1 or NaN (multi-label),
       or None (unlabelled).
     split: name of the split, None without a split column.
+    metadata: the cells of the metadata columns, '' where missing.
   """
 
   row: int
@@ -68,6 +73,7 @@ class ManifestRow(NamedTuple):
   bag: str
   label: str | tuple[float, ...] | None
   split: str | None
+  metadata: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,13 @@ class Manifest:
   task: str
   class_names: tuple[str, ...]
   notes: tuple[str, ...]
+
+  def metadata_values(self) -> dict[str, tuple[str, ...]]:
+    """Returns the values of each metadata column, sorted."""
+    return {
+      name: tuple(sorted({row.metadata[place] for row in self.rows}))
+      for place, name in enumerate(self.columns.metadata)
+    }
 
 
 def read_manifest(path: Path, columns: ManifestColumns) -> Manifest:
@@ -136,6 +149,7 @@ def scan_manifest(
     )
     findings.append(Finding("empty manifest", message))
   findings += _patients_in_two_splits(rows)
+  findings += _too_many_values(rows, columns.metadata)
   notes = []
   if table.encoding == "cp1252":
     notes.append("The manifest is not UTF-8: it was read as Windows-1252.")
@@ -182,6 +196,7 @@ def _check_header(table: Table, columns: ManifestColumns) -> ManifestColumns:
     label=None if columns.label in missing else columns.label,
     labels=columns.labels,
     split=None if columns.split in missing else columns.split,
+    metadata=columns.metadata,
     optional=columns.optional,
   )
 
@@ -235,7 +250,13 @@ def _read_row(
   # One id typed on a Mac and on Windows may differ in its Unicode form only.
   patient = unicodedata.normalize("NFC", cell[columns.patient])
   bag = unicodedata.normalize("NFC", cell[columns.bag or columns.patient])
-  return ManifestRow(number, cell[columns.image], patient, bag, label, split)
+  metadata = tuple(
+    "" if labels.is_missing(cell[name]) else " ".join(cell[name].split())
+    for name in columns.metadata
+  )
+  return ManifestRow(
+    number, cell[columns.image], patient, bag, label, split, metadata
+  )
 
 
 def _patients_in_two_splits(rows: list[ManifestRow]) -> list[Finding]:
@@ -253,6 +274,24 @@ def _patients_in_two_splits(rows: list[ManifestRow]) -> list[Finding]:
       )
       first = min(rows[0] for rows in places.values())
       findings.append(Finding("patient in two splits", message, first))
+  return findings
+
+
+def _too_many_values(
+  rows: list[ManifestRow], names: tuple[str, ...]
+) -> list[Finding]:
+  """Refuses metadata that may tell patients apart: dates, ages in days."""
+  findings = []
+  for place, name in enumerate(names):
+    values = {row.metadata[place] for row in rows}
+    if len(values) > MOST_METADATA_VALUES:
+      message = (
+        f"--metadata_columns: Expected at most {MOST_METADATA_VALUES} different "
+        f"values in column {name!r}, which are stored as they are. Received "
+        f"{len(values)}, by which a patient may be found: group them first, "
+        "ages to decades and dates to years."
+      )
+      findings.append(Finding("too many values", message))
   return findings
 
 

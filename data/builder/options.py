@@ -16,6 +16,8 @@ DEFAULT_SPLIT_COLUMN = "split"
 ON_BAD_IMAGE = ("fail", "skip")
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# What TFDS takes as the name of a feature.
+_FEATURE_NAME = re.compile(r"[\w -]+")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class BuildOptions:
     label_column: column of class names; None: 'label' where there is one.
     label_columns: columns of a multi-label task; not with label_column.
     split_column: column of split names; None: 'split' where there is one.
+    metadata_columns: columns to keep of each image as they are (site, view).
     split_fractions: 'NAME=FRACTION' of each split to draw; not with
       split_column; (): 0.8 train, 0.1 validation, 0.1 test where there is no
       split column.
@@ -55,6 +58,7 @@ class BuildOptions:
   label_columns: tuple[str, ...] = ()
   split_column: str | None = None
   split_fractions: tuple[str, ...] = ()
+  metadata_columns: tuple[str, ...] = ()
   max_side: int = 512
   on_bad_image: str = "fail"
   workers: int | None = None
@@ -101,6 +105,7 @@ class BuildOptions:
       label=label,
       labels=self.label_columns,
       split=split,
+      metadata=self.metadata_columns,
       optional=frozenset(optional),
     )
 
@@ -159,6 +164,7 @@ def _check_label_and_split(options: BuildOptions):
       "--label_columns: Expected the names of different columns. Received "
       f"{','.join(names)!r}."
     )
+  yield from _check_metadata(options)
   if options.split_column and options.split_fractions:
     yield (
       "Expected --split_column (splits as given) or --split_fractions (splits "
@@ -169,6 +175,29 @@ def _check_label_and_split(options: BuildOptions):
       splits.parse_fractions(options.split_fractions)
     except ValueError as error:
       yield f"--split_fractions: {error}"
+
+
+def _check_metadata(options: BuildOptions):
+  names = options.metadata_columns
+  if len(set(names)) < len(names) or not all(names):
+    yield (
+      "--metadata_columns: Expected the names of different columns. Received "
+      f"{','.join(names)!r}."
+    )
+  columns = options.columns()
+  taken = {columns.image, columns.patient, columns.bag, columns.label}
+  taken |= {*columns.labels, columns.split}
+  for name in names:
+    if name in taken:
+      yield (
+        "--metadata_columns: Expected columns of no other use; ids and paths "
+        f"are never stored. Received {name!r}."
+      )
+    elif name and not _FEATURE_NAME.fullmatch(name):
+      yield (
+        "--metadata_columns: Expected names of letters, digits, spaces, _ and "
+        f"-. Received {name!r}: rename the column."
+      )
 
 
 def _check_image_root(image_root: str):

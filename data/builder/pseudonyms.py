@@ -41,6 +41,11 @@ class Pseudonyms:
     """
     return self._digest("bag", patient_id, bag_id)
 
+  @property
+  def key_id(self) -> str:
+    """Tells one key from another and gives none away, 16 hexadecimal digits."""
+    return self._digest("key id")[:16]
+
   def _digest(self, *parts: str) -> str:
     # One id typed on a Mac and on Windows may differ in its Unicode form only.
     normal = [unicodedata.normalize("NFC", part) for part in parts]

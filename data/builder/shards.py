@@ -68,6 +68,7 @@ def write_tfds_metadata(
   name: str,
   task: str,
   class_names: tuple[str, ...],
+  metadata_columns: tuple[str, ...],
   writers: Mapping[str, SplitWriter],
 ) -> None:
   """Writes what `tfds.builder_from_directory` needs to read the folder."""
@@ -82,6 +83,10 @@ def write_tfds_metadata(
     image["label"] = tfds.features.ClassLabel(names=list(class_names))
   else:
     image["label"] = tfds.features.Scalar(tf.int64)
+  if metadata_columns:
+    image["metadata"] = {
+      column: tfds.features.Text() for column in metadata_columns
+    }
   features = tfds.features.FeaturesDict(
     {
       "patient_id": tfds.features.Text(),

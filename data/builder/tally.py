@@ -12,13 +12,17 @@ _VALUE_NAMES = {1.0: "1", 0.0: "0", -1.0: "-1"}
 
 
 class SplitTally:
-  """Counts the bags of one split."""
+  """Counts the bags of one split.
+
+  Attributes:
+    patients: pseudonyms of the patients so far.
+  """
 
   def __init__(self, task: str, class_names: tuple[str, ...]):
     """Begins at zero."""
     self._multi_label = task == "multi_label"
     self._class_names = class_names
-    self._patients: set[str] = set()
+    self.patients: set[str] = set()
     self._bag_sizes = collections.Counter()
     self._labelled = 0
     if self._multi_label:
@@ -29,7 +33,7 @@ class SplitTally:
 
   def add(self, patient: str, labels: list) -> None:
     """Counts a bag: its patient's pseudonym, and one label an image."""
-    self._patients.add(patient)
+    self.patients.add(patient)
     self._bag_sizes[len(labels)] += 1
     for label in labels:
       if self._multi_label:
@@ -48,7 +52,7 @@ class SplitTally:
   def describe(self, shard_bytes: list[int]) -> SplitDescription:
     """Returns the counts; `shard_bytes` are the lengths of the files."""
     return SplitDescription(
-      patients=len(self._patients),
+      patients=len(self.patients),
       bags=sum(self._bag_sizes.values()),
       images=self.images,
       labelled_images=self._labelled,
@@ -56,7 +60,7 @@ class SplitTally:
       bag_sizes=dict(sorted(self._bag_sizes.items())),
       shards=len(shard_bytes),
       shard_bytes=tuple(shard_bytes),
-      patient_digest=patient_digest(self._patients),
+      patient_digest=patient_digest(self.patients),
     )
 
 

@@ -1,0 +1,133 @@
+"""The data of a run behind one object: which split, cut into which batches."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from absl import logging
+
+from data import bag_source, geometry, image_table, labelled, pipeline
+
+DEMO_DATA = os.path.join("runs", "demo-data")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataOptions:
+  """Where images come from and how they are batched, as the flags name it."""
+
+  demo: bool
+  data_dir: str | None
+  dataset: str | None
+  patient_feature: str | None
+  use_micle: bool
+  unit: str
+  bag_views: int
+  label_fraction: float
+  train_batch_size: int
+  eval_batch_size: int
+  cache_dataset: bool
+  seed: int
+
+
+class DataAccess:
+  """Opens splits and makes batches of them; `run.py` hands it to the modes."""
+
+  def __init__(self, options, views):
+    """Opens nothing yet.
+
+    Args:
+      options: `DataOptions`.
+      views: `geometry.ViewOptions`.
+    """
+    self._options = options
+    self._views: geometry.ViewOptions = views
+
+  def open(self, split):
+    """Returns a split as a `BagSource`; makes the demo's data if it is meant.
+
+    Raises:
+      ValueError: where there is no such data set or split.
+    """
+    options = self._options
+    if options.demo:
+      return bag_source.bag_tfrecords(_demo_records(), split)
+    if not options.dataset:
+      return bag_source.bag_tfrecords(options.data_dir, split)
+    from data import tfds_source
+
+    return tfds_source.tfds_bags(
+      options.dataset,
+      split,
+      data_dir=options.data_dir,
+      patient_feature=options.patient_feature,
+    )
+
+  def pairs_per_epoch(self, source):
+    """Returns the steps of an epoch; see `pipeline.steps_per_epoch`."""
+    return pipeline.steps_per_epoch(
+      source,
+      use_micle=self._options.use_micle,
+      batch_size=self._options.train_batch_size,
+    )
+
+  def pair_batches(self, source, first_step):
+    """Returns what `pipeline.pair_batches` does."""
+    return pipeline.pair_batches(
+      source,
+      batch_size=self._options.train_batch_size,
+      views=self._views,
+      use_micle=self._options.use_micle,
+      seed=self._options.seed,
+      first_step=first_step,
+      cache=self._options.cache_dataset,
+    )
+
+  def labelled(self, source, *, for_training):
+    """Returns a `labelled.LabelledSplit`; for training, of a share of it."""
+    fraction = self._options.label_fraction if for_training else 1.0
+    return labelled.labelled(
+      source,
+      unit=self._options.unit,
+      fraction=fraction,
+      seed=self._options.seed,
+    )
+
+  def labelled_batches(self, source, first_step):
+    """Returns what `pipeline.labelled_batches` does."""
+    return pipeline.labelled_batches(
+      source,
+      batch_size=self._options.train_batch_size,
+      views=self._views,
+      unit=self._options.unit,
+      bag_views=self._options.bag_views,
+      seed=self._options.seed,
+      first_step=first_step,
+      cache=self._options.cache_dataset,
+    )
+
+  def by_unit(self, source):
+    """Returns what `labelled.by_unit` does."""
+    return labelled.by_unit(source, self._options.unit)
+
+  def table(self, source):
+    """Returns the `image_table.ImageTable` of a source."""
+    return image_table.read(source)
+
+  def image_batches(self, source):
+    """Returns what `pipeline.image_batches` does."""
+    return pipeline.image_batches(
+      source, batch_size=self._options.eval_batch_size, views=self._views
+    )
+
+  def views_at(self, source, positions):
+    """Returns what `pipeline.views_at` does."""
+    return pipeline.views_at(source, positions, views=self._views)
+
+
+def _demo_records():
+  from data import demo
+
+  if not os.path.exists(DEMO_DATA):
+    logging.info("Making the demo's data in %s.", DEMO_DATA)
+  return demo.demo_records(DEMO_DATA)

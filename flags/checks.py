@@ -1,0 +1,121 @@
+"""What the values of flags must be, alone and together."""
+
+from __future__ import annotations
+
+import math
+import os
+
+# What a number must be, where its flag's own bounds cannot say it.
+_RANGES = {
+  "min_crop_area": ("0 < min_crop_area <= 1", lambda x: 0 < x <= 1),
+  "rotation_degrees": ("0 <= rotation_degrees <= 180", lambda x: 0 <= x <= 180),
+  "width_multiplier": ("0 < width_multiplier <= 16", lambda x: 0 < x <= 16),
+  "sk_ratio": ("0 <= sk_ratio <= 1", lambda x: 0 <= x <= 1),
+  "batch_norm_decay": ("0 <= batch_norm_decay < 1", lambda x: 0 <= x < 1),
+  "temperature": ("a finite temperature > 0", lambda x: 0 < x < math.inf),
+  "learning_rate": ("a finite learning_rate > 0", lambda x: 0 < x < math.inf),
+  "warmup_epochs": ("a finite warmup_epochs", math.isfinite),
+  "weight_decay": ("a finite weight_decay", math.isfinite),
+  "color_jitter_strength": ("a finite color_jitter_strength", math.isfinite),
+  "momentum": ("0 <= momentum < 1", lambda x: 0 <= x < 1),
+  "train_steps": ("train_steps >= 0, or unset", lambda x: x >= 0),
+  "label_fraction": ("0 < label_fraction <= 1", lambda x: 0 < x <= 1),
+  "focal_gamma": ("a finite focal_gamma", math.isfinite),
+  "specificity": ("0 < specificity < 1", lambda x: 0 < x < 1),
+}
+# The first one says in steps what the second one says in epochs.
+EITHER_OR = {
+  "train_steps": "train_epochs",
+  "checkpoint_steps": "checkpoint_epochs",
+}
+
+
+def findings(v, present):
+  """Returns a line for each value, or pair of values, that cannot work.
+
+  Args:
+    v: dict of every flag's value.
+    present: names of the flags that the user set.
+  """
+  found = []
+
+  def expect(condition, what, *names):
+    if not condition:
+      came = ", ".join(f"--{name}={v[name]}" for name in names)
+      found.append(f"Expected {what}. Received: {came}")
+
+  for name, (what, holds) in _RANGES.items():
+    expect(v[name] is None or holds(v[name]), what, name)
+  for steps, epochs in EITHER_OR.items():
+    both = steps in present and epochs in present
+    expect(not both, f"--{steps} or --{epochs}, not both", steps, epochs)
+  expect(
+    v["dataset"] or not v["patient_feature"],
+    "--patient_feature together with --dataset only; bag TFRecords have "
+    "patients already",
+    "patient_feature",
+  )
+  expect(
+    v["checkpoint"] is None or _may_be_checkpoint(v["checkpoint"]),
+    "--checkpoint to be a run's folder or a checkpoint in it",
+    "checkpoint",
+  )
+  expect(
+    v["mode"] != "pretrain" or v["optimizer"] != "adamw",
+    "lars, momentum or adam for pretraining",
+    "optimizer",
+  )
+  for name, mode in (("sweep", "finetune"), ("compare", "eval")):
+    expect(
+      v[name] is None or v["mode"] == mode,
+      f"--{name} with --mode={mode} only",
+      "mode",
+      name,
+    )
+  expect(
+    v["sweep"] is None or v["select_by"] != "none",
+    "a score to pick the best of a sweep by",
+    "sweep",
+    "select_by",
+  )
+  expect(
+    not v["early_stopping"] or v["select_by"] != "none",
+    "a score to stop early by",
+    "early_stopping",
+    "select_by",
+  )
+  found += _model_dir(v)
+  return found
+
+
+def _model_dir(v):
+  path, expected = v["model_dir"], []
+  if not path:
+    expected.append("--model_dir, the folder of the run")
+  elif v["mode"] == "eval":
+    if not os.path.isfile(os.path.join(path, "flags.json")):
+      expected.append(
+        "--model_dir to be the folder of a fine-tuned run, with its flags.json"
+      )
+  elif os.path.exists(path) and not os.path.isdir(path):
+    expected.append("--model_dir to be a folder, or a name that is free")
+  if path and not _writable(path):
+    expected.append("--model_dir to be where this user may write")
+  return [f"Expected {what}. Received: --model_dir={path}" for what in expected]
+
+
+def _writable(path):
+  """Whether `path`, or the nearest folder above it that exists, is writable."""
+  path = os.path.abspath(path)
+  while not os.path.exists(path):
+    path = os.path.dirname(path)
+  return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
+
+
+def _may_be_checkpoint(path):
+  markers = (
+    os.path.join(path, "checkpoints", "checkpoint"),
+    os.path.join(path, "checkpoint"),
+    path + ".index",
+  )
+  return any(os.path.exists(marker) for marker in markers)

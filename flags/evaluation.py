@@ -1,0 +1,19 @@
+"""Flags of evaluation."""
+
+from absl import flags
+
+flags.DEFINE_float(
+  "specificity", 0.9, "Specificity at which sensitivity is reported."
+)
+flags.DEFINE_integer(
+  "bootstrap_samples",
+  1000,
+  "Samples of patients behind each interval.",
+  lower_bound=2,
+)
+flags.DEFINE_string(
+  "compare",
+  None,
+  "Another model's evaluation of the same images (RUN/eval/test): the paired "
+  "difference is reported too.",
+)

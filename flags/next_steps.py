@@ -1,0 +1,55 @@
+"""What a finished command prints: how it went, and what to try next."""
+
+from __future__ import annotations
+
+
+def after(options, step, rows):
+  """Returns what to print when training is done.
+
+  Args:
+    options: every flag's value.
+    step: steps done.
+    rows: the run's log, a dict a logged step.
+  """
+  last = ", ".join(
+    f"{name} {value:.4g}" for name, value in (rows[-1] if rows else {}).items()
+  )
+  lines = [
+    f"Done: {step} steps in {options.model_dir}. {last}",
+    f"Curves and pictures: tensorboard --logdir={options.model_dir}",
+  ]
+  if options.mode == "finetune":
+    lines.append(evaluate(options.model_dir))
+  else:
+    lines += _after_pretraining(options)
+  return "\n".join(lines)
+
+
+def evaluate(model_dir):
+  """Returns how to evaluate a fine-tuned run."""
+  return (
+    "How good it is: python run.py --mode=eval --eval_split=test "
+    f"--model_dir={model_dir}"
+  )
+
+
+def _after_pretraining(options):
+  data = ""
+  if not options.demo:
+    data = f" --data_dir={options.data_dir} --model_dir=TUNED"
+  yield (
+    "A classifier from a tenth of the labels: python run.py --mode=finetune "
+    f"--label_fraction=0.1 --checkpoint={options.model_dir}{data}"
+  )
+  if options.demo:
+    other = "" if options.use_micle else " --use_micle"
+    yield f"To compare: python run.py --mode=pretrain{other}"
+    yield (
+      "Your own images: python -m data.build_tfrecords --manifest=M.csv "
+      "--image_root=DIR --output_dir=RECORDS"
+    )
+  elif not options.use_micle:
+    yield (
+      "MICLe from these weights: the same flags with --use_micle "
+      f"--checkpoint={options.model_dir} and another --model_dir"
+    )

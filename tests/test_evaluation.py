@@ -1,0 +1,277 @@
+"""An evaluation from predictions to files, held against scikit-learn."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from tf_micle import evaluation, metrics
+from tf_micle.predictions import Predictions
+
+NAMES = ("nevus", "melanoma", "wart", "rare")
+
+
+def study(seed=0, patients=24, task="multi_class", **changes):
+  """Three images a patient; nobody has the class "rare"."""
+  random = np.random.default_rng(seed)
+  patient = np.repeat(np.arange(patients), 3)
+  count = len(patient)
+  labels = patient % 3
+  scores = random.dirichlet(np.ones(4), count)
+  scores[np.arange(count), labels] += 0.3
+  scores /= scores.sum(axis=1, keepdims=True)
+  if task == "multi_label":
+    labels = random.choice([1, 0, -1, np.nan], (count, 4))
+    labels[:, 3] = 0
+  values = {
+    "task": task,
+    "class_names": NAMES,
+    "unit": "image",
+    "patient_id": [f"p{one}" for one in patient],
+    "bag_id": [f"b{one}" for one in patient],
+    "row": np.arange(count),
+    "labels": labels,
+    "probabilities": scores.astype(np.float32),
+    "metadata": {"site": np.where(patient < 6, "A", "B")},
+  }
+  return Predictions(**{**values, **changes})
+
+
+def no_nan(value):
+  raise AssertionError(f"{value} is not JSON")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("eval") / "test"
+  table = study()
+  table.labels[[0, 1, 3, 4, 5]] = [-1, 1, -1, -1, -1]
+  result = evaluation.evaluate(table, samples=100)
+  evaluation.save(result, table, folder)
+  return folder, result
+
+
+def test_values_are_scikit_learns_on_the_file(saved):
+  folder, _ = saved
+  found = json.loads(
+    (folder / "metrics.json").read_text(), parse_constant=no_nan
+  )
+  with open(folder / "predictions.csv", newline="") as file:
+    lines = [line for line in csv.DictReader(file)]
+  for level in ("image", "patient"):
+    groups = {}
+    for i, line in enumerate(lines):
+      groups.setdefault(line["patient_id"] if level == "patient" else i, [])
+      groups[line["patient_id"] if level == "patient" else i].append(line)
+    truth, scores = [], []
+    for items in groups.values():
+      labels = {line["label"] for line in items} - {""}
+      if len(labels) == 1:
+        truth.append(NAMES.index(labels.pop()))
+        scores.append(
+          np.mean(
+            [
+              [float(line[f"probability_{name}"]) for name in NAMES]
+              for line in items
+            ],
+            axis=0,
+          )
+        )
+    truth, scores = np.array(truth), np.array(scores)
+    entry = found[level]
+    assert entry["labelled"] == len(truth)
+    assert entry["items"] == len(groups)
+    assert entry["top1"]["value"] == sklearn_metrics.accuracy_score(
+      truth, scores.argmax(axis=1)
+    )
+    means = {"auroc": [], "auprc": []}
+    for c, name in enumerate(NAMES[:3]):
+      for metric, function in (
+        ("auroc", sklearn_metrics.roc_auc_score),
+        ("auprc", sklearn_metrics.average_precision_score),
+      ):
+        means[metric].append(function(truth == c, scores[:, c]))
+        assert entry[metric][name]["value"] == pytest.approx(means[metric][-1])
+      assert entry["positives"][name] == (truth == c).sum()
+    for metric, values in means.items():
+      mean = entry[f"mean_{metric}"]
+      assert mean["value"] == pytest.approx(np.mean(values))
+      assert mean["low"] < mean["high"]
+      assert entry[metric]["rare"] == {"value": None, "low": None, "high": None}
+
+
+def test_notes_say_what_was_left_out(saved):
+  notes = " ".join(saved[1]["notes"])
+  # Patient p1 has no label; p0 has 1 and 0.
+  assert "4 of 72 image items have no label" in notes
+  assert "1 patients have items of several labels" in notes
+  assert "no labelled item is a positive of these classes: rare." in notes
+  assert "only 23 patients are labelled" in notes
+  assert "only 22 patients are labelled" in notes
+
+
+def test_load_gives_back_what_was_saved(saved):
+  folder, result = saved
+  found, table = evaluation.load(folder)
+  assert found == result
+  assert evaluation.evaluate(table, samples=100) == result
+  text = evaluation.summary(found)
+  assert f"{found['image']['top1']['value']:.3f}" in text
+  assert "patient" in text
+
+
+def test_load_refuses_what_is_no_whole_evaluation(saved, tmp_path):
+  folder, result = saved
+  with pytest.raises(ValueError, match=r"FileNotFoundError.*metrics.json"):
+    evaluation.load(tmp_path)
+  (tmp_path / "metrics.json").write_text("[]")
+  with pytest.raises(ValueError, match="Expected the folder of an evaluation"):
+    evaluation.load(tmp_path)
+  (tmp_path / "metrics.json").write_text(json.dumps(result))
+  lines = (folder / "predictions.csv").read_bytes().split(b"\r\n")
+  (tmp_path / "predictions.csv").write_bytes(b"\r\n".join(lines[:-2]))
+  with pytest.raises(ValueError, match=r"Expected 72 items.*Received: 71"):
+    evaluation.load(tmp_path)
+
+
+def test_a_save_that_fails_leaves_no_older_metrics(tmp_path):
+  result = evaluation.evaluate(study(), samples=5)
+  evaluation.save(result, study(), tmp_path)
+  (tmp_path / "predictions.csv.partial").mkdir()
+  with pytest.raises(OSError, match=r"predictions\.csv\.partial"):
+    evaluation.save(result, study(seed=1), tmp_path)
+  assert not (tmp_path / "metrics.json").exists()
+
+
+def test_groups_are_evaluations_of_their_items():
+  table = study()
+  found = evaluation.evaluate(table, samples=50)["groups"]["site"]
+  assert set(found) == {"A", "B"}
+  alone = evaluation.evaluate(
+    table.take(table.metadata["site"] == "A"), samples=50
+  )["image"]
+  assert found["A"]["patients"] == 6
+  for name in ("items", "top1", "mean_auroc", "mean_auprc", "ece"):
+    assert found["A"][name] == alone[name]
+  assert "auroc" not in found["A"]
+
+
+def test_a_column_of_many_values_is_no_grouping():
+  metadata = {"age": np.arange(72), "sex": np.array(["", "f"] * 36)}
+  found = evaluation.evaluate(study(metadata=metadata), samples=5)
+  assert set(found["groups"]) == {"sex"}
+  assert set(found["groups"]["sex"]) == {"(not stated)", "f"}
+  assert any("'age' has 72 values" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize("task", ["multi_class", "multi_label"])
+def test_a_model_does_not_differ_from_itself(task):
+  table = study(task=task)
+  shuffled = table.take(np.random.default_rng(0).permutation(len(table)))
+  found = evaluation.evaluate(table, other=shuffled, samples=50)
+  for level in ("image", "patient"):
+    entries = dict(found["difference"][level])
+    entries |= entries.pop("auroc")
+    for name in ("auprc", "sensitivity"):
+      entries |= {f"{name} {k}": v for k, v in entries.pop(name).items()}
+    assert entries["mean_auroc"]["value"] == 0
+    for entry in entries.values():
+      assert set(entry.values()) in ({0}, {None}), entries
+
+
+def test_difference_is_paired():
+  """A slightly worse copy: the interval is narrow though both are wide."""
+  table = study(patients=40)
+  random = np.random.default_rng(1)
+  noisy = table.probabilities + random.uniform(0, 0.05, (len(table), 4))
+  worse = study(
+    patients=40, probabilities=noisy / noisy.sum(axis=1, keepdims=True)
+  )
+  found = evaluation.evaluate(table, other=worse, samples=200)
+  alone = evaluation.evaluate(worse, samples=200)["image"]["mean_auroc"]
+  ours, difference = (
+    found["image"]["mean_auroc"],
+    found["difference"]["image"]["mean_auroc"],
+  )
+  assert difference["value"] == pytest.approx(ours["value"] - alone["value"])
+  assert difference["low"] < difference["value"] < difference["high"]
+  width = difference["high"] - difference["low"]
+  assert width < 0.5 * (alone["high"] - alone["low"])
+
+
+@pytest.mark.parametrize(
+  ("other", "message"),
+  [
+    (study(patients=23), "3 of 72 items missing in the other, 0 of its 69"),
+    (study(labels=np.zeros(72, int)), "48 labels that differ"),
+    (study(class_names=("a", "b", "c", "d")), "class_names to be the same"),
+    (study(unit="bag"), "unit to be the same, image"),
+    (study(task="multi_label"), "task to be the same"),
+    (study(row=["0"] * 72), "48 repeated items"),
+  ],
+)
+def test_other_items_cannot_be_compared(other, message):
+  with pytest.raises(ValueError, match=message):
+    evaluation.evaluate(study(), other=other, samples=5)
+
+
+def test_findings_and_their_notes():
+  table = study(task="multi_label")
+  found = evaluation.evaluate(table, samples=50)
+  json.dumps(found, allow_nan=False)
+  assert "top1" not in found["image"]
+  assert found["image"]["auroc"]["rare"]["value"] is None
+  uncertain = (table.labels == -1).sum()
+  assert f"{uncertain} of 288 findings" in " ".join(found["notes"])
+  direct = metrics.measure(table.labels, table.probabilities)
+  assert found["image"]["mean_auprc"]["value"] == float(direct["mean_auprc"])
+
+
+def test_an_interval_that_few_resamples_define_is_not_given():
+  # The first finding is stated of p0 and p1 only, and the second of all four.
+  # Both p0 and p1 are in 43% of resamples: 1 - 2 (3/4)^4 + (2/4)^4.
+  labels = np.full((12, 4), np.nan)
+  labels[:3, 0], labels[3:6, 0], labels[:, 1] = 1, 0, [0] * 3 + [1] * 9
+  found = evaluation.evaluate(
+    study(patients=4, task="multi_label", labels=labels, metadata={}),
+    samples=400,
+  )["image"]["auroc"]
+  assert found["nevus"]["value"] is not None
+  assert found["nevus"]["low"] is None
+  assert found["melanoma"]["low"] is not None
+
+
+def test_absent_classes_of_resamples_and_single_patients_are_said():
+  # p0, the only one of class 1, is absent from (3/4)^4 of the resamples.
+  table = study(patients=4, labels=[1] * 3 + [0] * 9, metadata={})
+  found = evaluation.evaluate(table, samples=400)
+  assert found["image"]["auroc"]["melanoma"]["low"] is not None
+  assert "no positives or no negatives of nevus (" in " ".join(found["notes"])
+  one = evaluation.evaluate(table.take(range(3)), samples=10)
+  assert one["image"]["top1"]["value"] is not None
+  assert one["image"]["top1"]["low"] is None
+  assert "1 patients are labelled: intervals are not" in " ".join(one["notes"])
+
+
+def test_patients_as_items_give_one_level():
+  found = evaluation.evaluate(study(unit="patient"), samples=5)
+  assert "image" not in found
+  assert found["patient"]["items"] == 72
+
+
+def test_user_errors():
+  with pytest.raises(ValueError, match="Received: 90"):
+    evaluation.evaluate(study(), specificity=90)
+  with pytest.raises(ValueError, match="72 items without labels"):
+    evaluation.evaluate(study(labels=[-1] * 72))
+
+
+def test_point_values_are_flat_and_defined():
+  table = study()
+  found = evaluation.point_values(table.labels, table.probabilities)
+  assert all(type(value) is float for value in found.values())
+  assert {"top1", "balanced_accuracy", "mean_auroc", "brier"} < set(found)
+  none = evaluation.point_values(np.full(3, -1), np.full((3, 4), 0.25))
+  assert none == {}

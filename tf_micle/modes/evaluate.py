@@ -1,0 +1,153 @@
+"""Says how good a classifier is, in numbers and in a report."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+
+from absl import logging
+
+from tf_micle import (
+  evaluation,
+  provenance,
+  report_page,
+  scoring,
+  trained_on,
+  tuned_run,
+)
+
+_WRONG_CASES = 24
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateMode:
+  """What to evaluate, and how; fields are named as their flags are."""
+
+  model_dir: str
+  checkpoint: str | None
+  eval_split: str
+  specificity: float
+  bootstrap_samples: int
+  compare: str | None
+  seed: int
+
+
+def run(mode, options, strategy, data, findings, *, own_data):
+  """Evaluates a fine-tuned run on a split.
+
+  Args:
+    mode: `EvaluateMode`.
+    options: `finetuning.FinetuneOptions`, the run's.
+    strategy: `tf.distribute.Strategy`.
+    data: `data.access.DataAccess`.
+    findings: `flags.findings.Findings`; faults that are known already.
+    own_data: whether the data are those that the run was trained on.
+
+  Returns:
+    The folder of the evaluation, and a summary of it to print.
+  """
+  source = findings.collect(data.open, mode.eval_split)
+  tuned = findings.collect(tuned_run.TunedRun, mode.model_dir)
+  other = mode.compare and findings.collect(evaluation.load, mode.compare)
+  warnings = []
+  if source and tuned:
+    findings.add(*tuned.misfits(source.task, source.class_names))
+    faults, warnings = trained_on.check(
+      tuned.trained_on, trained_on.PatientSet.of("evaluate", source)
+    )
+    findings.add(*faults)
+  findings.stop_if_any()
+  with strategy.scope():
+    restored = findings.collect(tuned.classifier, options, mode.checkpoint)
+  findings.stop_if_any()
+  model, path = restored
+  for warning in warnings:
+    logging.warning("%s", warning)
+
+  source = data.by_unit(source)
+  logging.info("Scoring %d images of %s.", source.num_images, source.name)
+  table = data.table(source)
+  predictions = scoring.score(
+    model,
+    data.image_batches(source),
+    table,
+    unit=options.unit,
+    task=source.task,
+    class_names=source.class_names,
+    trained_names=tuned.class_names,
+  )
+  result = findings.collect(
+    evaluation.evaluate,
+    predictions,
+    specificity=mode.specificity,
+    samples=mode.bootstrap_samples,
+    seed=mode.seed,
+    other=other and other[1],
+    show_progress=True,
+  )
+  findings.stop_if_any()
+  folder = _folder(mode, source, own_data)
+  result["warnings"] = warnings
+  result["provenance"] = {
+    **provenance.facts(source, strategy),
+    **provenance.software(),
+    "model": os.path.normpath(mode.model_dir),
+    "checkpoint": os.path.basename(path),
+    "trained_on": [one.data for one in tuned.trained_on],
+  }
+  os.makedirs(folder, exist_ok=True)
+  report_page.write(
+    os.path.join(folder, "report.html"),
+    result=result,
+    predictions=predictions,
+    wrong_cases=_wrong_cases(predictions, table, source, data),
+    title_facts=result["provenance"],
+    warnings=warnings,
+  )
+  evaluation.save(result, predictions, folder)
+  return folder, evaluation.summary(result)
+
+
+def _folder(mode, source, own_data):
+  """Returns where the evaluation goes: other data sets go by their name."""
+  name = mode.eval_split
+  if not own_data:
+    name = re.sub(r"[^\w.-]+", "-", source.name)
+  return os.path.join(mode.model_dir, "eval", name)
+
+
+def _wrong_cases(predictions, table, source, data):
+  """Returns the most wrong items with their pictures; a bag's first image."""
+  cases = scoring.most_wrong(predictions, _WRONG_CASES)
+  places = {int(row): place for place, row in enumerate(table.row)}
+  place_of = {
+    item: places[int(predictions.row[item].split()[0])] for item, _, _ in cases
+  }
+  pictures = data.views_at(source, set(place_of.values())) if cases else {}
+  names = predictions.class_names
+
+  def told(item, class_):
+    if predictions.task == "multi_class":
+      return names[predictions.probabilities[item].argmax()]
+    return f"{names[class_]}: {'no' if _true(item, class_) else 'yes'}"
+
+  def truth(item, class_):
+    if predictions.task == "multi_class":
+      return names[class_]
+    return f"{names[class_]}: {'yes' if _true(item, class_) else 'no'}"
+
+  def _true(item, class_):
+    return predictions.labels[item, class_] == 1
+
+  return [
+    report_page.WrongCase(
+      image=pictures[place_of[item]],
+      row=predictions.row[item],
+      patient_id=predictions.patient_id[item],
+      truth=truth(item, class_),
+      told=told(item, class_),
+      probability=probability,
+    )
+    for item, class_, probability in cases
+  ]

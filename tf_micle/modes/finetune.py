@@ -1,0 +1,141 @@
+"""Fine-tunes an encoder to a classifier."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import tensorflow as tf
+from absl import logging
+
+from tf_micle import (
+  finetuning,
+  scoring,
+  supervised,
+  trained_on,
+  training_run,
+)
+
+# At another image size the stem may be another, but no more.
+_LEAST_MATCHED = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class FinetuneMode:
+  """What to fine-tune on, and how to pick; fields are named as their flags."""
+
+  train_split: str
+  eval_split: str
+  train_steps: int | None
+  train_epochs: int
+  bag_views: int
+  select_by: str
+  early_stopping: int
+
+
+def run(mode, options, session, data, findings):
+  """Fine-tunes.
+
+  Args:
+    mode: `FinetuneMode`.
+    options: `finetuning.FinetuneOptions`.
+    session: `training_run.Session`.
+    data: `data.access.DataAccess`.
+    findings: `flags.findings.Findings`; faults that are known already.
+
+  Returns:
+    A `training_run.Outcome`.
+  """
+  source, validation = _open(mode, data, findings)
+  session.check(source, findings)
+  seen = findings.collect(session.seen_before)
+  findings.stop_if_any()
+  # From here on records are read.
+  split = findings.collect(data.labelled, source, for_training=True)
+  scored = validation and findings.collect(
+    data.labelled, validation, for_training=False
+  )
+  findings.stop_if_any()
+  own = [trained_on.PatientSet.of("finetune", split.source)]
+  if scored:
+    own.append(trained_on.PatientSet.of("select", scored.source))
+    findings.add(*trained_on.check(own[:1] + seen, own[1])[0])
+    findings.stop_if_any()
+  steps_per_epoch = split.num_items / options.train_batch_size
+  train_steps = mode.train_steps
+  if train_steps is None:
+    train_steps = math.ceil(mode.train_epochs * steps_per_epoch)
+  logging.info(
+    "Fine-tuning on %d labelled %ss of %d patients, for %d steps.",
+    split.num_items,
+    options.unit,
+    len(set(split.table.patient_id)),
+    train_steps,
+  )
+
+  with session.strategy.scope():
+    model, parts = finetuning.build(
+      options,
+      task=source.task,
+      num_classes=len(source.class_names),
+      steps_per_epoch=steps_per_epoch,
+      train_steps=train_steps,
+      class_weights=_class_weights(options, split.labels, source),
+    )
+    run = training_run.TrainingRun(session, parts)
+    findings.collect(
+      run.start,
+      [name for name in ("encoder", "projection_head") if name in parts],
+      train_steps=train_steps,
+      least_matched=_LEAST_MATCHED,
+    )
+    findings.stop_if_any()
+  classes = {"task": source.task, "class_names": source.class_names}
+  log = run.open_log(source, seen + own, **classes)
+  batches = data.labelled_batches(split.source, run.first_step)
+  run.draw_views(model, batches, log, "training_views")
+
+  def validate():
+    return scoring.validate(
+      model, data.image_batches(scored.source), scored, **classes
+    )
+
+  views = mode.bag_views if options.unit == "bag" else 1
+  return run.train(
+    model,
+    batches,
+    log,
+    train_steps=train_steps,
+    steps_per_epoch=steps_per_epoch,
+    images_per_step=views * options.train_batch_size,
+    validate=validate if scored else dict,
+    selection=scored and run.select(mode.select_by, mode.early_stopping),
+  )
+
+
+def _class_weights(options, labels, source):
+  """Returns the weights of balanced classes, or None."""
+  if options.class_weights == "none":
+    return None
+  known = supervised.resolve_uncertain(tf.constant(labels), options.uncertain)
+  counts = supervised.count_labels(known, len(source.class_names))
+  return supervised.balanced_class_weights(counts)
+
+
+def _open(mode, data, findings):
+  """Opens what to train and to validate on; None where there is none."""
+  source = findings.collect(data.open, mode.train_split)
+  if source and source.task == "unlabelled":
+    findings.add(
+      f"Expected labels in {source.name}. Received an unlabelled data set: "
+      "build it with --label_column or --label_columns."
+    )
+  if not source or mode.select_by == "none":
+    return source, None
+  validation = findings.collect(
+    data.open,
+    mode.eval_split,
+    hint=" The best checkpoint is picked on it: name another --eval_split, or "
+    "keep the last one by --select_by=none.",
+  )
+  return source, validation

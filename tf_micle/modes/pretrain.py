@@ -1,0 +1,87 @@
+"""Pretrains an encoder: SimCLR, or MICLe."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tf_micle import pretraining, trained_on, training_run
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainMode:
+  """What to pretrain on, and for how long; fields are named as their flags."""
+
+  train_split: str
+  eval_split: str
+  lineareval_while_pretraining: bool
+  train_steps: int | None
+  train_epochs: int
+
+
+def run(mode, options, session, data, findings):
+  """Pretrains.
+
+  Args:
+    mode: `PretrainMode`.
+    options: `pretraining.PretrainOptions`.
+    session: `training_run.Session`.
+    data: `data.access.DataAccess`.
+    findings: `flags.findings.Findings`; faults that are known already.
+
+  Returns:
+    A `training_run.Outcome`.
+  """
+  source = findings.collect(data.open, mode.train_split)
+  validation = _probed(mode, data, source, findings)
+  steps_per_epoch = source and findings.collect(data.pairs_per_epoch, source)
+  session.check(source, findings)
+  seen = findings.collect(session.seen_before)
+  findings.stop_if_any()
+  train_steps = mode.train_steps
+  if train_steps is None:
+    train_steps = mode.train_epochs * steps_per_epoch
+
+  with session.strategy.scope():
+    model, parts = pretraining.build(
+      options,
+      steps_per_epoch=steps_per_epoch,
+      train_steps=train_steps,
+      probe_outputs=len(validation.class_names) if validation else 0,
+    )
+    run = training_run.TrainingRun(session, parts)
+    findings.collect(
+      run.start, ["encoder", "projection_head"], train_steps=train_steps
+    )
+    findings.stop_if_any()
+  log = run.open_log(
+    source, [*seen, trained_on.PatientSet.of("pretrain", source)]
+  )
+  batches = data.pair_batches(source, run.first_step)
+  run.draw_views(model, batches, log, "positive_pairs")
+
+  def probe_accuracy():
+    images = data.image_batches(validation)
+    return model.evaluate(images, verbose=0, return_dict=True)
+
+  return run.train(
+    model,
+    batches,
+    log,
+    train_steps=train_steps,
+    steps_per_epoch=steps_per_epoch,
+    images_per_step=2 * options.train_batch_size,
+    validate=probe_accuracy if validation else dict,
+  )
+
+
+def _probed(mode, data, source, findings):
+  """Opens the split for the linear probe; None where there is no probe."""
+  probing = mode.lineareval_while_pretraining
+  if not source or not probing or source.task == "unlabelled":
+    return None
+  return findings.collect(
+    data.open,
+    mode.eval_split,
+    hint=" The linear probe is scored on it: name another --eval_split, or "
+    "leave the probe out by --nolineareval_while_pretraining.",
+  )

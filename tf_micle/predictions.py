@@ -1,0 +1,353 @@
+"""What a model said of each item: one table in memory, one CSV file on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import os
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+TASKS = ("multi_class", "multi_label")
+UNITS = ("image", "bag", "patient")
+SEVERAL = "(several)"
+_KEYS = ("patient_id", "bag_id", "row")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictions:
+  """Labels and probabilities of n items over C classes.
+
+  Attributes:
+    task: "multi_class" (one label an item) or "multi_label" (findings).
+    class_names: C names, none empty, none twice.
+    unit: what an item is: "image", "bag" or "patient".
+    patient_id: (n,) str, pseudonyms.
+    bag_id: (n,) str.
+    row: (n,) str, the manifest row of an image; of a bag or a patient, its
+      rows joined by spaces.
+    labels: multi_class: (n,) int64 in [0, C), -1 where unknown. multi_label:
+      (n, C) float64: 1, 0, -1 uncertain, NaN not stated.
+    probabilities: (n, C) float64 in [0, 1].
+    metadata: column name -> (n,) str.
+
+  Raises:
+    ValueError: a shape or a value is none of the above.
+  """
+
+  task: str
+  class_names: tuple[str, ...]
+  unit: str
+  patient_id: np.ndarray
+  bag_id: np.ndarray
+  row: np.ndarray
+  labels: np.ndarray
+  probabilities: np.ndarray
+  metadata: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+  def __post_init__(self):
+    def keep(name, value):
+      object.__setattr__(self, name, value)
+
+    keep("class_names", tuple(self.class_names))
+    for name in _KEYS:
+      keep(name, np.asarray(getattr(self, name), str))
+    label_type = np.int64 if self.task == "multi_class" else np.float64
+    keep("labels", np.asarray(self.labels, label_type))
+    # float64 holds every float32, so nothing is lost, and averages over a
+    # patient's items do not depend on what the model computed in.
+    keep("probabilities", np.asarray(self.probabilities, np.float64))
+    keep("metadata", {k: np.asarray(v, str) for k, v in self.metadata.items()})
+    _check(self)
+
+  def __len__(self) -> int:
+    """The number of items, n."""
+    return len(self.patient_id)
+
+  def take(self, index: np.ndarray | list[int]) -> Predictions:
+    """The items of a mask (n,) or of positions, in their order."""
+    columns = (*_KEYS, "labels", "probabilities")
+    return dataclasses.replace(
+      self,
+      metadata={name: values[index] for name, values in self.metadata.items()},
+      **{name: getattr(self, name)[index] for name in columns},
+    )
+
+
+def _check(predictions: Predictions) -> None:
+  """Raises ValueError where the parts do not fit each other."""
+  names = predictions.class_names
+  if predictions.task not in TASKS:
+    raise ValueError(
+      f"Expected a task of {TASKS}. Received: {predictions.task!r}."
+    )
+  if predictions.unit not in UNITS:
+    raise ValueError(
+      f"Expected a unit of {UNITS}. Received: {predictions.unit!r}."
+    )
+  if not names or "" in names or len(set(names)) < len(names):
+    raise ValueError(
+      "Expected class names that are not empty and all different, as they "
+      f"name the columns of the file. Received: {names}."
+    )
+  count, classes = len(predictions), len(names)
+  one_label = predictions.task == "multi_class"
+  shapes = {name: (count,) for name in _KEYS}
+  shapes["labels"] = (count,) if one_label else (count, classes)
+  shapes["probabilities"] = (count, classes)
+  found = {name: getattr(predictions, name).shape for name in shapes}
+  for column, values in predictions.metadata.items():
+    shapes[f"metadata[{column!r}]"] = (count,)
+    found[f"metadata[{column!r}]"] = values.shape
+  wrong = {name: found[name] for name in shapes if found[name] != shapes[name]}
+  if wrong:
+    raise ValueError(
+      f"Expected the shapes { {name: shapes[name] for name in wrong} } for "
+      f"{count} items and {classes} classes. Received: {wrong}."
+    )
+  labels, probabilities = predictions.labels, predictions.probabilities
+  if one_label:
+    known = (labels >= -1) & (labels < classes)
+  else:
+    known = np.isnan(labels) | np.isin(labels, (-1, 0, 1))
+  if not known.all():
+    raise ValueError(
+      f"Expected labels of -1 (unknown) to {classes - 1}, or 1, 0, -1 "
+      "(uncertain) and NaN for findings. Received: "
+      f"{np.unique(labels[~known])[:5].tolist()}."
+    )
+  # A mean of rounded probabilities may pass 1 by a rounding error.
+  good = (probabilities >= 0) & (probabilities <= 1 + 1e-6)
+  if not good.all():
+    raise ValueError(
+      "Expected finite probabilities between 0 and 1. Received: "
+      f"{probabilities[~good][:5].tolist()}, {(~good).sum()} such values. "
+      "A model that gives NaN has diverged: take an earlier checkpoint."
+    )
+
+
+@contextlib.contextmanager
+def written_whole(path: str | os.PathLike) -> Iterator:
+  """A text file to write that takes the place of `path` only when complete."""
+  partial = f"{os.fspath(path)}.partial"
+  try:
+    with open(partial, "w", newline="", encoding="utf-8") as file:
+      yield file
+    os.replace(partial, path)
+  except BaseException:
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(partial)
+    raise
+
+
+def _text_to_cell(text: str) -> str:
+  """Keeps a spreadsheet from taking a text for a formula.
+
+  Class names and metadata come from somebody's manifest, and a spreadsheet
+  runs a cell such as =HYPERLINK(...) when the file is opened. An apostrophe
+  in front makes it text there (OWASP, "CSV injection"); it goes before a
+  leading apostrophe too, so that taking one away always gives the text back.
+  Plain numbers such as -5 are harmless and stay as they are.
+  """
+  risky = text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'"))
+  return f"'{text}" if risky and not _NUMBER.fullmatch(text) else text
+
+
+def _cell_to_text(cell: str) -> str:
+  return cell[1:] if cell.startswith("'") else cell
+
+
+def _columns(task: str, class_names: tuple[str, ...]) -> list[str]:
+  """The columns that every file has; the prefixes keep names from colliding."""
+  if task == "multi_class":
+    labels = ["label"]
+  else:
+    labels = [f"label_{name}" for name in class_names]
+  return [*_KEYS, *labels, *(f"probability_{name}" for name in class_names)]
+
+
+def write_csv(predictions: Predictions, path: str | os.PathLike) -> None:
+  """Writes one line an item; a file that stands is replaced when complete.
+
+  Columns: patient_id, bag_id, row; label (the class name, empty where
+  unknown) or label_<finding> (1, 0, -1, empty); probability_<class>, with the
+  digits that give the same float64 back; metadata_<column>. Texts that a
+  spreadsheet would run as a formula begin with an apostrophe.
+  """
+  names = predictions.class_names
+  header = _columns(predictions.task, names)
+  header += [f"metadata_{column}" for column in predictions.metadata]
+  with written_whole(path) as file:
+    writer = csv.writer(file)
+    writer.writerow(header)
+    for i in range(len(predictions)):
+      label = predictions.labels[i]
+      if predictions.task == "multi_class":
+        labels = [_text_to_cell(names[label]) if label >= 0 else ""]
+      else:
+        labels = ["" if np.isnan(one) else str(int(one)) for one in label]
+      keys = [str(getattr(predictions, name)[i]) for name in _KEYS]
+      metadata = [str(values[i]) for values in predictions.metadata.values()]
+      writer.writerow(
+        [_text_to_cell(text) for text in keys]
+        + labels
+        + [repr(value) for value in predictions.probabilities[i].tolist()]
+        + [_text_to_cell(text) for text in metadata]
+      )
+
+
+def read_csv(
+  path: str | os.PathLike,
+  *,
+  task: str,
+  class_names: tuple[str, ...],
+  unit: str,
+) -> Predictions:
+  """Reads what `write_csv` wrote.
+
+  Args:
+    path: the file.
+    task: "multi_class" or "multi_label".
+    class_names: the C class names, in the order of the probabilities.
+    unit: "image", "bag" or "patient".
+
+  Raises:
+    ValueError: columns are missing, or a line does not fit them.
+    OSError: the file cannot be read.
+  """
+  path, class_names = os.fspath(path), tuple(class_names)
+  with open(path, newline="", encoding="utf-8") as file:
+    # strict: a quote that is never closed is an error, not a long cell.
+    try:
+      lines = list(csv.reader(file, strict=True))
+    except (csv.Error, UnicodeDecodeError) as error:
+      raise ValueError(f"{path} is not a whole CSV file: {error}.") from error
+  header = lines[0] if lines else []
+  fixed = _columns(task, class_names)
+  extra = header[len(fixed) :]
+  if header[: len(fixed)] != fixed or not all(
+    name.startswith("metadata_") for name in extra
+  ):
+    raise ValueError(
+      f"{path}: expected the columns {fixed}, then metadata_<column>. "
+      f"Received: {header}. It was written for other classes or another task, "
+      "or it is no predictions file."
+    )
+  items = [
+    _read_line(line, header, task, class_names, f"{path}, record {number}")
+    for number, line in enumerate(lines[1:], start=2)
+  ]
+  keys, labels, probabilities, metadata = zip(*items) if items else ([],) * 4
+  classes = len(class_names)
+  one_label = task == "multi_class"
+  return Predictions(
+    task,
+    class_names,
+    unit,
+    *np.array(keys, str).reshape(-1, len(_KEYS)).T,
+    labels=np.reshape(labels, -1 if one_label else (-1, classes)),
+    probabilities=np.reshape(probabilities, (-1, classes)),
+    metadata={
+      name[len("metadata_") :]: np.array([line[i] for line in metadata], str)
+      for i, name in enumerate(extra)
+    },
+  )
+
+
+def _read_line(line, header, task, class_names, where):
+  """One line: three keys, label(s), C probabilities, metadata texts."""
+  if len(line) != len(header):
+    raise ValueError(
+      f"{where}: expected {len(header)} cells. Received: {len(line)}."
+    )
+  first = len(header) - sum(name.startswith("metadata_") for name in header)
+  first_probability = first - len(class_names)
+  cells = line[len(_KEYS) : first_probability]
+  try:
+    if task == "multi_class":
+      name = _cell_to_text(cells[0])
+      labels = class_names.index(name) if name else -1
+    else:
+      labels = [float(cell) if cell else np.nan for cell in cells]
+    probabilities = [float(cell) for cell in line[first_probability:first]]
+  except ValueError as error:
+    raise ValueError(
+      f"{where}: expected a label of {class_names} or nothing, findings of 1, "
+      f"0, -1 or nothing, and numbers for probabilities. Received: {line}."
+    ) from error
+  keys = [_cell_to_text(cell) for cell in line[: len(_KEYS)]]
+  metadata = [_cell_to_text(cell) for cell in line[first:]]
+  return keys, labels, probabilities, metadata
+
+
+def by_patient(predictions: Predictions) -> Predictions:
+  """One item a patient, in the order of their first items.
+
+  Probabilities are averaged. multi_class: the label is the one that all of
+  the patient's labelled items share; where they differ it is -1
+  (`patients_with_several_labels` counts these). multi_label, each finding: 1
+  if any item has it, else -1 if any is uncertain, else 0 if any is without,
+  else NaN. Metadata: the shared value, else "(several)".
+  """
+  patients, items = _items_of_patients(predictions)
+
+  def gather(values, merge):
+    return np.array([merge(values[of]) for of in items], values.dtype)
+
+  def texts(values, merge):
+    return np.array([merge(list(dict.fromkeys(values[of]))) for of in items])
+
+  one_label = predictions.task == "multi_class"
+  return Predictions(
+    predictions.task,
+    predictions.class_names,
+    "patient",
+    patients,
+    texts(predictions.bag_id, " ".join),
+    texts(predictions.row, " ".join),
+    labels=gather(
+      predictions.labels, _shared_label if one_label else _merged_findings
+    ).reshape((len(items), *predictions.labels.shape[1:])),
+    probabilities=gather(
+      predictions.probabilities, lambda p: p.mean(axis=0)
+    ).reshape(len(items), -1),
+    metadata={
+      column: texts(values, lambda v: v[0] if len(v) == 1 else SEVERAL)
+      for column, values in predictions.metadata.items()
+    },
+  )
+
+
+def patients_with_several_labels(predictions: Predictions) -> list[str]:
+  """The patients whose labelled items differ (multi_class; else none)."""
+  if predictions.task != "multi_class":
+    return []
+  patients, items = _items_of_patients(predictions)
+  known = [set(predictions.labels[of].tolist()) - {-1} for of in items]
+  return [str(p) for p, labels in zip(patients, known) if len(labels) > 1]
+
+
+def _items_of_patients(predictions):
+  """Patients by first appearance, and the item numbers of each."""
+  items = {}
+  for i, patient in enumerate(predictions.patient_id.tolist()):
+    items.setdefault(patient, []).append(i)
+  return np.array(list(items), str), list(items.values())
+
+
+def _shared_label(labels):
+  known = np.unique(labels[labels >= 0])
+  return known[0] if len(known) == 1 else -1
+
+
+def _merged_findings(labels):
+  """(items, C) -> (C,)."""
+  merged = np.full(labels.shape[1], np.nan)
+  # The last to be written wins: 1 over uncertain over 0.
+  for value in (0, -1, 1):
+    merged[(labels == value).any(axis=0)] = value
+  return merged

@@ -1,0 +1,163 @@
+"""What a classifier says of a split: images in, `Predictions` out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tf_micle import evaluation, selection
+from tf_micle.predictions import SEVERAL, Predictions
+
+# Bags that are pooled at once.
+_BAGS = 256
+
+
+def score(
+  model, batches, table, *, unit, task, class_names, trained_names=None
+):
+  """Returns the `Predictions` of a split.
+
+  Args:
+    model: `classifier.Classifier`.
+    batches: data set of dicts with `views` uint8 (b, 1, h, w, 3).
+    table: the images' facts, in the order of `batches`: `patient_id`, `bag_id`,
+      `row`, `labels` (those of the bags for unit 'bag'), `metadata`.
+    unit: 'image', or 'bag': then the images of a bag are pooled.
+    task: 'multi_class' or 'multi_label'.
+    class_names: of the labels.
+    trained_names: of the model's outputs, where they are others.
+  """
+  trained_names = trained_names or class_names
+  features = model.predict(batches, verbose=0)  # (n, f)
+  if unit == "image":
+    items = [np.array([i]) for i in range(len(features))]
+    probabilities = np.asarray(model.probabilities(features))
+  else:
+    items = _bags(table.bag_id)
+    probabilities = _pooled(model, features, items)
+  first = np.array([item[0] for item in items], int)
+  rows = [" ".join(str(row) for row in table.row[item]) for item in items]
+  return Predictions(
+    task=task,
+    class_names=tuple(trained_names),
+    unit=unit,
+    patient_id=table.patient_id[first],
+    bag_id=table.bag_id[first],
+    row=np.array(rows, str),
+    labels=relabel(table.labels[first], class_names, trained_names),
+    probabilities=probabilities,
+    metadata={
+      name: _shared(values, items) for name, values in table.metadata.items()
+    },
+  )
+
+
+def validate(model, batches, split, *, task, class_names):
+  """Returns a classifier's scores, by name, for the log of its training.
+
+  Args:
+    model: `classifier.Classifier`.
+    batches: as in `score`.
+    split: has the images' `table` and the `unit` of a label.
+    task: 'multi_class' or 'multi_label'.
+    class_names: of the labels.
+  """
+  predictions = score(
+    model,
+    batches,
+    split.table,
+    unit=split.unit,
+    task=task,
+    class_names=class_names,
+  )
+  values = evaluation.point_values(
+    predictions.labels, predictions.probabilities
+  )
+  return {selection.PREFIX + name: value for name, value in values.items()}
+
+
+def relabel(labels, class_names, trained_names):
+  """Translates labels of a data set to the classes of a model, by name.
+
+  Args:
+    labels: int64 (n,), -1 unknown, or floats (n, classes).
+    class_names: the data set's.
+    trained_names: the model's.
+
+  Returns:
+    Labels in the order of `trained_names`: a class that the model does not know
+    is unknown (-1), a finding that the data set lacks is not stated (NaN).
+  """
+  places = {name: i for i, name in enumerate(trained_names)}
+  if labels.ndim == 1:
+    # One more, for -1: the last of the table.
+    table = np.array([places.get(name, -1) for name in class_names] + [-1])
+    return table[labels]
+  known = np.full((len(labels), len(trained_names)), np.nan)
+  for column, name in enumerate(class_names):
+    if name in places:
+      known[:, places[name]] = labels[:, column]
+  return known
+
+
+def most_wrong(predictions, count):
+  """Returns the items whose known label the model finds least likely.
+
+  Args:
+    predictions: `Predictions`.
+    count: how many, at most.
+
+  Returns:
+    A list of (item, class, probability of what is true), the most wrong first;
+    only such items whose label is not the one that the model favours.
+  """
+  labels, probabilities = predictions.labels, predictions.probabilities
+  if predictions.task == "multi_class":
+    known = np.flatnonzero(labels >= 0)
+    classes = labels[known]
+    true = probabilities[known, classes]
+    wrong = probabilities[known].argmax(axis=1) != classes
+    found = zip(known[wrong], classes[wrong], true[wrong])
+  else:
+    stated = (labels == 0) | (labels == 1)
+    true = np.where(labels == 1, probabilities, 1 - probabilities)
+    true = np.where(stated, true, 1.0)
+    classes = true.argmin(axis=1)
+    least = true.min(axis=1)
+    wrong = np.flatnonzero(least < 0.5)
+    found = zip(wrong, classes[wrong], least[wrong])
+  ordered = sorted(found, key=lambda case: case[2])[:count]
+  return [(int(item), int(c), float(p)) for item, c, p in ordered]
+
+
+def _bags(bag_id):
+  """Returns the images of each bag, in the order of first appearance."""
+  places = {}
+  for image, bag in enumerate(bag_id):
+    places.setdefault(bag, []).append(image)
+  return [np.array(images) for images in places.values()]
+
+
+def _pooled(model, features, bags):
+  """Returns the probabilities (bags, classes) of bags of features."""
+  parts = []
+  for start in range(0, len(bags), _BAGS):
+    chunk = bags[start : start + _BAGS]
+    most = max(map(len, chunk))
+    padded = np.zeros((len(chunk), most, features.shape[1]), np.float32)
+    mask = np.zeros((len(chunk), most), bool)
+    for place, images in enumerate(chunk):
+      padded[place, : len(images)] = features[images]
+      mask[place, : len(images)] = True
+    parts.append(np.asarray(model.bag_probabilities(padded, mask)))
+  return np.concatenate(parts)
+
+
+def _shared(values, items):
+  """Returns each item's value, or `SEVERAL` where its images differ."""
+  return np.array(
+    [
+      values[item[0]] if len(set(values[item])) == 1 else SEVERAL
+      for item in items
+    ],
+    str,
+  )

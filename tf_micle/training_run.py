@@ -1,0 +1,226 @@
+"""A training run in its folder: restored, trained, logged, saved."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from tf_micle import (
+  checkpoint,
+  provenance,
+  run_log,
+  selection,
+  stop_signal,
+  trained_on,
+  trainer,
+  view_picture,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+  """Where a run writes, and how often; fields are named as their flags are."""
+
+  model_dir: str
+  checkpoint: str | None
+  log_steps: int
+  checkpoint_steps: int
+  checkpoint_epochs: int
+  keep_checkpoint_max: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+  """A run as it was asked for.
+
+  Attributes:
+    options: `RunOptions`.
+    strategy: `tf.distribute.Strategy`.
+    flags: dict of every flag's value, for the record.
+    may_change: names of flags that may differ when the run goes on.
+  """
+
+  options: RunOptions
+  strategy: tf.distribute.Strategy
+  flags: Mapping[str, Any]
+  may_change: frozenset[str]
+
+  def check(self, source, findings):
+    """Adds to `findings` if the run has a checkpoint with other flags or data.
+
+    Args:
+      source: the training data, a `BagSource`, or None where it is not known.
+      findings: has a method `add`.
+    """
+    if source is None or not self.options.model_dir:
+      return
+    changed = provenance.changes(
+      self.options.model_dir,
+      flags=self.flags,
+      may_change=self.may_change,
+      data_digest=source.digest,
+    )
+    if changed:
+      findings.add(
+        f"Expected the flags and data of the run in {self.options.model_dir}, "
+        f"or another --model_dir. Received: {'; '.join(changed)}"
+      )
+
+  def seen_before(self):
+    """Returns the `trained_on.PatientSet`s of the run to start from.
+
+    Raises:
+      ValueError: as `trained_on.read`.
+    """
+    path = self.options.checkpoint
+    return trained_on.read(path) if path else []
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+  """How a session ended: after which step, and whether a signal stopped it."""
+
+  step: int
+  stopped: bool
+
+
+class TrainingRun:
+  """What pretraining and fine-tuning have in common around their steps."""
+
+  def __init__(self, session, parts):
+    """Opens a run's folder; writes nothing yet.
+
+    Args:
+      session: `Session`.
+      parts: all that the next step depends on; see `RunCheckpoints`.
+    """
+    self._session = session
+    self._options = session.options
+    self._parts = parts
+    self._checkpoints = checkpoint.RunCheckpoints(
+      self._options.model_dir, parts, keep=self._options.keep_checkpoint_max
+    )
+    self.first_step = 0
+
+  def start(self, models, *, train_steps, least_matched=1.0):
+    """Restores this run, or starts `models` from `options.checkpoint`.
+
+    Args:
+      models: names of the parts that another run's weights go to.
+      train_steps: where the run ends.
+      least_matched: as in `checkpoint.initialise`.
+
+    Raises:
+      checkpoint.CheckpointError: where a checkpoint is not there or does not
+        fit, or the run has gone further already.
+    """
+    self.first_step, whence = self._checkpoints.start(
+      self._options.checkpoint,
+      {name: self._parts[name] for name in models},
+      least_matched=least_matched,
+    )
+    logging.info("Step %d: %s", self.first_step, whence)
+    if self.first_step > train_steps:
+      raise checkpoint.CheckpointError(
+        f"Expected the run to end at step {self.first_step} or later, which it "
+        f"has done already. Received: {train_steps} steps. Ask for more steps, "
+        "or give another --model_dir."
+      )
+
+  def open_log(self, source, patients, **facts):
+    """Writes where the run comes from; returns its `run_log.RunLog`.
+
+    Args:
+      source: the training data, a `BagSource`.
+      patients: `trained_on.PatientSet`s of this run and of those before it.
+      **facts: what else to put down in `provenance.json`.
+    """
+    folder = self._options.model_dir
+    facts.update(provenance.facts(source, self._session.strategy))
+    provenance.write(folder, flags=self._session.flags, facts=facts)
+    trained_on.write(folder, patients)
+    return run_log.RunLog(folder, first_step=self.first_step)
+
+  def draw_views(self, model, batches, log, name):
+    """Draws a new run's first views, as the network sees them.
+
+    Args:
+      model: has a method `see`.
+      batches: data set of dicts with `views`.
+      log: what `open_log` returned.
+      name: of the picture.
+    """
+    if self.first_step:
+      return
+    views = next(iter(batches))["views"][: view_picture.MOST]
+    path = view_picture.write(
+      model.see(views, step=0), self._options.model_dir, log, name=name
+    )
+    logging.info("The first views, as the network sees them: %s", path)
+
+  def select(self, select_by, patience):
+    """Returns this run's `selection.Selection`."""
+    rows = run_log.read(self._options.model_dir)
+    return selection.Selection(
+      self._options.model_dir,
+      self._parts,
+      select_by=select_by,
+      patience=patience,
+      rows=[row for row in rows if row["step"] <= self.first_step],
+    )
+
+  def train(
+    self,
+    model,
+    batches,
+    log,
+    *,
+    train_steps,
+    steps_per_epoch,
+    images_per_step,
+    validate,
+    selection=None,
+  ):
+    """Trains to the end, or until a signal asks to stop.
+
+    Args:
+      model: compiled, as in `trainer.train`.
+      batches: endless data set that begins at `first_step`.
+      log: what `open_log` returned.
+      train_steps: where the run ends.
+      steps_per_epoch: what `checkpoint_epochs` counts in.
+      images_per_step: for the rate.
+      validate: called at each checkpoint, returns a dict of floats.
+      selection: what `select` returned, or None.
+
+    Returns:
+      An `Outcome`.
+
+    Raises:
+      trainer.NonFiniteError: as `trainer.train`.
+    """
+    options = self._options
+    schedule = trainer.Schedule(
+      first_step=self.first_step,
+      last_step=train_steps,
+      log_every=options.log_steps,
+      save_every=options.checkpoint_steps
+      or max(round(options.checkpoint_epochs * steps_per_epoch), 1),
+      images_per_step=images_per_step,
+    )
+    with stop_signal.StopSignal() as stop:
+      done = trainer.train(
+        model,
+        batches,
+        schedule,
+        checkpoints=self._checkpoints,
+        log=log,
+        validate=validate,
+        selection=selection,
+        stop=stop,
+      )
+      return Outcome(done, stop.requested and done < train_steps)
