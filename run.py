@@ -130,7 +130,7 @@ def evaluate(options, findings):
     strategy,
     _data(options),
     findings,
-    own_data=reader.is_own_data(),
+    own_data=reader.is_own_data(options),
   )
   print(summary)
   print(f"In {folder}: report.html, metrics.json, predictions.csv")

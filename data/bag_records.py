@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-
 METADATA = "images/metadata/"
 
 

@@ -67,8 +67,8 @@ def _define_flags() -> flags.FlagValues:
   )
   texts(
     "metadata_columns",
-    "Columns to keep of each image, as site,view,sex: evaluation has a table by "
-    "each. Values are stored as they are.",
+    "Columns to keep of each image, as site,view,sex: evaluation has a table "
+    "by each. Values are stored as they are.",
   )
   number("max_side", 512, "Larger images are shrunk to this many pixels.")
   flags.DEFINE_enum(

@@ -1,19 +1,10 @@
-"""Bags to batches of uint8 views, for pretraining, fine-tuning, evaluation.
-
-Every random choice is a stateless function of the seed and the item's position
-in the run, so a run that starts at step k sees what an uninterrupted one does.
-"""
+"""Bags to batches of uint8 views, for pretraining, fine-tuning, evaluation."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from data import geometry, pairs
-
-# Batches that are shuffled at once, as in SimCLR: more where images are small.
-_SHUFFLE_BATCHES_SMALL, _SHUFFLE_BATCHES = 50, 10
-_SMALL_IMAGE_SIZE = 32
-_ENDLESS = 2**31
+from data import geometry, item_stream, pairs
 
 
 def steps_per_epoch(source, *, use_micle, batch_size):
@@ -30,7 +21,7 @@ def steps_per_epoch(source, *, use_micle, batch_size):
   Raises:
     ValueError: where an epoch has no whole batch, or a pair no negatives.
   """
-  num_items = _num_items(source, use_micle)
+  num_items = item_stream.num_items(source, use_micle)
   items = "bags" if use_micle else "images"
   if num_items < 2:
     raise ValueError(
@@ -71,10 +62,12 @@ def pair_batches(
     float32 (b, 2, classes).
   """
   steps = steps_per_epoch(source, use_micle=use_micle, batch_size=batch_size)
-  items = _endless_items(
-    _item_reader(source, use_micle, cache),
+  items = item_stream.endless_items(
+    item_stream.reader(source, use_micle, cache),
     per_epoch=steps * batch_size,
-    buffer=_shuffle_buffer(source, use_micle, batch_size, views),
+    buffer=item_stream.shuffle_buffer(
+      source, use_micle, batch_size=batch_size, image_size=views.image_size
+    ),
     seed=seed,
     first=first_step * batch_size,
   )
@@ -82,7 +75,7 @@ def pair_batches(
   def to_pair(bag, item_seed):
     return _positive_pair(bag, item_seed, views)
 
-  return _batches(items, to_pair, seed=seed, batch_size=batch_size)
+  return item_stream.batches(items, to_pair, seed=seed, batch_size=batch_size)
 
 
 def labelled_batches(
@@ -117,10 +110,12 @@ def labelled_batches(
     (b, k, classes).
   """
   bags = unit == "bag"
-  items = _endless_items(
-    _item_reader(source, bags, cache),
-    per_epoch=_num_items(source, bags),
-    buffer=_shuffle_buffer(source, bags, batch_size, views),
+  items = item_stream.endless_items(
+    item_stream.reader(source, bags, cache),
+    per_epoch=item_stream.num_items(source, bags),
+    buffer=item_stream.shuffle_buffer(
+      source, bags, batch_size=batch_size, image_size=views.image_size
+    ),
     seed=seed,
     first=first_step * batch_size,
   )
@@ -128,7 +123,7 @@ def labelled_batches(
   def to_views(bag, item_seed):
     return _drawn_views(bag, item_seed, views, bag_views if bags else 1)
 
-  return _batches(items, to_views, seed=seed, batch_size=batch_size)
+  return item_stream.batches(items, to_views, seed=seed, batch_size=batch_size)
 
 
 def image_batches(source, *, batch_size, views):
@@ -150,7 +145,7 @@ def image_batches(source, *, batch_size, views):
     view = geometry.center_view(geometry.decode(bag["image"][0]), views)
     return {"views": view[None], **_labels_of(bag)}
 
-  images = source.read(tf.constant(0, tf.int64)).flat_map(_split_bag)
+  images = source.read(tf.constant(0, tf.int64)).flat_map(item_stream.split_bag)
   images = images.map(to_view, tf.data.AUTOTUNE, deterministic=True)
   return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
@@ -167,7 +162,7 @@ def views_at(source, positions, *, views):
     dict of position to uint8 (size, size, 3).
   """
   wanted = tf.constant(sorted(positions), tf.int64)
-  images = source.read(tf.constant(0, tf.int64)).flat_map(_split_bag)
+  images = source.read(tf.constant(0, tf.int64)).flat_map(item_stream.split_bag)
   images = images.map(lambda bag: bag["image"][0]).enumerate()
   images = images.filter(lambda at, _: tf.reduce_any(wanted == at))
 
@@ -177,88 +172,6 @@ def views_at(source, positions, *, views):
 
   found = images.map(to_view, tf.data.AUTOTUNE).as_numpy_iterator()
   return {int(at): view for at, view in found}
-
-
-def _num_items(source, bags):
-  return source.num_bags if bags else source.num_images
-
-
-def _shuffle_buffer(source, bags, batch_size, views):
-  small = views.image_size <= _SMALL_IMAGE_SIZE
-  batches = _SHUFFLE_BATCHES_SMALL if small else _SHUFFLE_BATCHES
-  return min(batch_size * batches, _num_items(source, bags))
-
-
-def _endless_items(read, *, per_epoch, buffer, seed, first):
-  """Returns (position, item) from the position `first` on, epoch after epoch.
-
-  Args:
-    read: from a seed to one pass over the items.
-    per_epoch: items of a pass that are used.
-    buffer: items to shuffle at once.
-    seed: the run's seed.
-    first: items that the run has used before.
-  """
-
-  @tf.autograph.experimental.do_not_convert
-  def items_of_epoch(epoch):
-    shards_seed, items_seed = tf.unstack(
-      tf.random.split(tf.stack([tf.constant(seed, tf.int64), epoch]))[:, 0]
-    )
-    items = read(shards_seed)
-    items = items.shuffle(buffer, items_seed, reshuffle_each_iteration=False)
-    return items.take(per_epoch)
-
-  epochs = tf.data.Dataset.range(first // per_epoch, _ENDLESS)
-  items = epochs.flat_map(items_of_epoch).skip(first % per_epoch)
-  return items.enumerate(start=first)
-
-
-def _batches(items, function, *, seed, batch_size):
-  """Maps (position, item) by `function(item, its seed)`, and batches."""
-
-  @tf.autograph.experimental.do_not_convert
-  def at_position(position, item):
-    return function(item, tf.stack([tf.constant(seed, tf.int64), position]))
-
-  batches = items.map(at_position, tf.data.AUTOTUNE, deterministic=True)
-  batches = batches.batch(batch_size, drop_remainder=True)
-  return batches.prefetch(tf.data.AUTOTUNE)
-
-
-def _item_reader(source, bags, cache):
-  """Returns a function from a seed to one pass over bags (of one, or all)."""
-
-  def read(seed):
-    stream = source.read(seed).map(_for_training)
-    return stream if bags else stream.flat_map(_split_bag)
-
-  if not cache:
-    return read
-  cached = read(tf.constant(0, tf.int64)).cache()
-  return lambda seed: cached
-
-
-def _for_training(bag):
-  """Keeps what training uses, so that nothing else is shuffled and cached."""
-  kept = ("patient_key", "image", "label", "labels")
-  return {key: bag[key] for key in kept if key in bag}
-
-
-def _split_bag(bag):
-  """Turns a bag of m images into m bags of one."""
-  per_bag = {
-    key: bag.pop(key)
-    for key in ("patient_key", "patient_id", "bag_id")
-    if key in bag
-  }
-  images = tf.data.Dataset.from_tensor_slices(bag)
-  return images.map(
-    lambda image: {
-      **per_bag,
-      **{key: value[None] for key, value in image.items()},
-    }
-  )
 
 
 def _labels_of(bag, indices=None):

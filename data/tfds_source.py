@@ -125,8 +125,7 @@ def _check_features(name, features, patient_feature):
     )
   if patient_feature:
     patient = features[patient_feature]
-    kind = patient.np_dtype if patient.shape == () else None
-    if kind is None or not (kind == object or np.issubdtype(kind, np.integer)):
+    if patient.shape != () or np.dtype(patient.np_dtype).kind not in "iuO":
       raise ValueError(
         f"Expected {patient_feature!r} to be one number or text an image in "
         f"{name}. Received: {patient}"

@@ -119,9 +119,17 @@ def given(*, but=()):
   return [f.serialize() for f in _ours() if f.present and f.name not in but]
 
 
-def is_own_data():
+def is_own_data(options):
   """Whether --mode=eval takes the data that the run was trained on."""
-  return not any(FLAGS[name].present for name in _SOURCE)
+  trained = inherited.read(options.model_dir)
+
+  def where(data_dir):
+    return data_dir and os.path.realpath(data_dir)
+
+  return (options.dataset, where(options.data_dir)) == (
+    trained.get("dataset"),
+    where(trained.get("data_dir")),
+  )
 
 
 def pick(options_class, options):
@@ -187,7 +195,7 @@ def _fill_from_recipe(recipe, settled):
     name, _, value = line.lstrip("-").partition("=")
     flag = FLAGS[name] if name in FLAGS else FLAGS[name.removeprefix("no")]
     if not settled & {flag.name, _OTHER.get(flag.name)}:
-      flag.parse(value or str(name in FLAGS).lower())
+      _set(flag, value or str(name in FLAGS).lower())
       taken.add(flag.name)
   return settled | taken
 
@@ -200,8 +208,13 @@ def _fill_from_run(values, names, settled):
     if name not in settled and values.get(name) is not None
   }
   for name in taken:
-    FLAGS[name].parse(str(values[name]))
+    _set(FLAGS[name], str(values[name]))
   return settled | taken
+
+
+def _set(flag, text):
+  """Sets a flag that the user did not give: it does not become `present`."""
+  flag.value = flag.parser.parse(text)
 
 
 def _named(message):

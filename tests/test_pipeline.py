@@ -121,3 +121,59 @@ def test_too_little_data_is_an_error_not_a_hang(sizes, use_micle, message):
 
 def test_one_patient_with_many_images_runs_without_micle():
   assert batches(1, toy_bags.toy_bags([9]), use_micle=False)
+
+
+def training_batches(count, sizes=SIZES, **kwargs):
+  arguments = {"batch_size": 4, "views": VIEWS, "unit": "image", "seed": 0}
+  stream = pipeline.labelled_batches(
+    toy_bags.toy_bags(sizes), **{**arguments, "bag_views": 3, **kwargs}
+  )
+  return list(stream.take(count).as_numpy_iterator())
+
+
+@pytest.mark.parametrize(
+  ("unit", "views", "items"), [("image", 1, 36), ("bag", 3, 11)]
+)
+def test_supervised_epochs_see_every_item_once_though_batches_span_them(
+  unit, views, items
+):
+  seen = []
+  for batch in training_batches(2 * items // 4 + 1, unit=unit):
+    assert batch["views"].shape == (4, views, 12, 12, 3)
+    assert batch["label"].shape == (4, views)
+    found = identities(batch)
+    np.testing.assert_array_equal(batch["label"], found[..., 0] % 3)
+    seen += [tuple(f[0] if unit == "image" else f[0][:1]) for f in found]
+  for epoch in (seen[:items], seen[items : 2 * items]):
+    assert len(set(epoch)) == items
+  assert seen[:items] != seen[items : 2 * items]
+
+
+def test_a_bags_views_are_its_images_in_random_order_repeated_if_few():
+  orders = set()
+  for batch in training_batches(20, sizes=[5, 2], unit="bag", batch_size=2):
+    for bag in identities(batch):
+      images = tuple(bag[:, 1])
+      orders.add((bag[0, 0], images))
+      if bag[0, 0] == 0:
+        assert len(set(images)) == 3
+      else:
+        assert images[0] != images[1]
+        assert images[2] == images[0]
+  assert len({images for which, images in orders if which == 0}) > 10
+
+
+@pytest.mark.parametrize("unit", ["image", "bag"])
+def test_supervised_training_goes_on_where_it_was(unit):
+  whole = training_batches(12, unit=unit)
+  for step in (1, 5, 9):
+    resumed = training_batches(12 - step, unit=unit, first_step=step)
+    for expected, got in zip(whole[step:], resumed):
+      for key, value in expected.items():
+        np.testing.assert_array_equal(got[key], value)
+
+
+def test_a_split_may_be_smaller_than_a_batch():
+  (batch,) = training_batches(1, sizes=[1, 1, 1], batch_size=7)
+  counts = collections.Counter(identities(batch)[:, 0, 0])
+  assert sorted(counts.values()) == [2, 2, 3]

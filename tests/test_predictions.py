@@ -5,8 +5,13 @@ import csv
 import numpy as np
 import pytest
 
-from tf_micle import predictions
-from tf_micle.predictions import Predictions
+from tf_micle import predictions_csv
+from tf_micle.predictions import (
+  Predictions,
+  by_patient,
+  patients_with_several_labels,
+)
+from tf_micle.written_whole import written_whole
 
 NAMES = ("mole", "=cmd()", "-5", "'quoted")
 
@@ -33,7 +38,7 @@ def of_findings(labels, patients):
 
 
 def read_back(table, path):
-  return predictions.read_csv(
+  return predictions_csv.read_csv(
     path, task=table.task, class_names=table.class_names, unit=table.unit
   )
 
@@ -48,7 +53,7 @@ def read_back(table, path):
 )
 def test_the_file_gives_the_table_back_exactly(table, tmp_path):
   path = tmp_path / "predictions.csv"
-  predictions.write_csv(table, path)
+  predictions_csv.write_csv(table, path)
   back = read_back(table, path)
   for name in ("patient_id", "bag_id", "row", "labels", "probabilities"):
     np.testing.assert_array_equal(getattr(back, name), getattr(table, name))
@@ -60,7 +65,9 @@ def test_the_file_gives_the_table_back_exactly(table, tmp_path):
 
 def test_no_cell_is_a_formula(tmp_path):
   path = tmp_path / "predictions.csv"
-  predictions.write_csv(of_labels([1, 2, 3, -1], ["=p", "q", "r", "s"]), path)
+  predictions_csv.write_csv(
+    of_labels([1, 2, 3, -1], ["=p", "q", "r", "s"]), path
+  )
   with open(path, newline="") as file:
     lines = list(csv.DictReader(file))
   assert [line["label"] for line in lines] == ["'=cmd()", "-5", "''quoted", ""]
@@ -72,7 +79,7 @@ def test_no_cell_is_a_formula(tmp_path):
 def test_a_failed_write_leaves_the_old_file(tmp_path):
   path = tmp_path / "file"
   path.write_text("old")
-  with pytest.raises(TypeError), predictions.written_whole(path) as file:
+  with pytest.raises(TypeError), written_whole(path) as file:
     file.writelines(["half", None])
   assert path.read_text() == "old"
   assert len(list(tmp_path.iterdir())) == 1
@@ -92,7 +99,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 def test_a_file_that_does_not_fit_says_why(old, new, message, tmp_path):
   table = of_labels([0, 2], ["p", "q"])
   path = tmp_path / "predictions.csv"
-  predictions.write_csv(table, path)
+  predictions_csv.write_csv(table, path)
   text = path.read_text()
   assert old in text
   path.write_text(text.replace(old, new, 1))
@@ -127,7 +134,7 @@ def test_patients_of_labels():
     patients,
     metadata={"site": list("xyzwxvz")},
   )
-  merged = predictions.by_patient(table)
+  merged = by_patient(table)
   assert merged.unit == "patient"
   assert merged.patient_id.tolist() == ["a", "c", "b", "d"]
   assert merged.labels.tolist() == [2, -1, 1, -1]
@@ -138,7 +145,7 @@ def test_patients_of_labels():
     merged.probabilities[1],
     (table.probabilities[1] + table.probabilities[5]) / 2,
   )
-  assert predictions.patients_with_several_labels(table) == ["c"]
+  assert patients_with_several_labels(table) == ["c"]
 
 
 def test_patients_of_findings():
@@ -146,6 +153,6 @@ def test_patients_of_findings():
   table = of_findings(
     [[0, 0, nan, nan], [-1, 0, 0, nan], [1, -1, nan, nan]], ["p"] * 3
   )
-  merged = predictions.by_patient(table)
+  merged = by_patient(table)
   np.testing.assert_array_equal(merged.labels, [[1, -1, 0, nan]])
-  assert predictions.patients_with_several_labels(table) == []
+  assert patients_with_several_labels(table) == []

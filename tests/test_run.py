@@ -261,20 +261,36 @@ def test_sigterm_saves_and_exits_143(pretrain, tmp_path, monkeypatch):
   assert pretrain(train_steps=50, log_steps=50) == run.DONE
 
 
-def test_every_recipe_is_read(pretrain):
+def test_every_recipe_is_read():
   folder = pathlib.Path(run.reader.__file__).parent / "recipes"
   recipes = sorted(folder.glob("*.flags"))
-  names = {path.stem for path in recipes}
-  assert names == {
-    "demo",
-    "imagenet_simclr",
-    "derm_simclr",
-    "derm_micle",
-    "cxr_simclr",
-  }
+  assert len(recipes) >= 9
   for recipe in recipes:
     flags.FLAGS.unparse_flags()
     run.parse(["run.py", f"--flagfile={recipe}", "--model_dir=x"])
     options, findings = run.reader.options()
     assert not findings
-    assert options.temperature == 0.1
+    assert options.image_size in (48, 224, 448)
+  (grid,) = folder.glob("*.sweep")
+  assert len(run.sweep.read(grid, flags.FLAGS)) == 28
+
+
+def test_what_a_finetuning_run_takes_where_nothing_is_said(tmp_path):
+  """The command line, then the pretrained run, then the recipe."""
+  pretrained = tmp_path / "pretrained"
+  (pretrained / "checkpoints").mkdir(parents=True)
+  (pretrained / "checkpoints" / "checkpoint").touch()
+  (pretrained / "flags.json").write_text(
+    json.dumps({"resnet_depth": 101, "image_size": 96, "optimizer": "lars"})
+  )
+  flags.FLAGS.unparse_flags()
+  given = ["--learning_rate=7", f"--checkpoint={pretrained}", "--data_dir=d"]
+  run.parse(["run.py", "--mode=finetune", "--model_dir=x", *given])
+  options, findings = run.reader.options()
+  assert not findings
+  assert options.learning_rate == 7
+  assert (options.resnet_depth, options.image_size) == (101, 96)
+  assert (options.optimizer, options.train_batch_size) == ("momentum", 256)
+  assert sorted(run.reader.given(but=["mode", "model_dir"])) == sorted(
+    ["--learning_rate=7.0", *given[1:]]
+  )

@@ -8,13 +8,9 @@ import os
 import numpy as np
 
 from tf_micle import bootstrap, evaluation_notes, metrics, pairing
-from tf_micle.predictions import (
-  Predictions,
-  by_patient,
-  read_csv,
-  write_csv,
-  written_whole,
-)
+from tf_micle.predictions import Predictions, by_patient
+from tf_micle.predictions_csv import read_csv, write_csv
+from tf_micle.written_whole import write_json
 
 LEVEL = 0.95
 MOST_GROUPS = 20
@@ -229,9 +225,7 @@ def save(
   if os.path.exists(summary_path):
     os.remove(summary_path)
   write_csv(predictions, os.path.join(folder, _PREDICTIONS))
-  with written_whole(summary_path) as file:
-    json.dump(result, file, indent=2, allow_nan=False)
-    file.write("\n")
+  write_json(summary_path, result)
 
 
 def load(folder: str | os.PathLike) -> tuple[dict, Predictions]:

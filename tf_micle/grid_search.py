@@ -10,6 +10,7 @@ import subprocess
 from absl import logging
 
 from tf_micle import run_log, selection
+from tf_micle.written_whole import write_json
 
 FILE_NAME = "sweep.json"
 
@@ -41,10 +42,10 @@ def search(folder, arms, *, select_by, stopped_status):
     if row["status"] == stopped_status:
       return None
     rows[run_dir] = row
-    _write(path, {"arms": list(rows.values()), "best": None})
+    write_json(path, {"arms": list(rows.values()), "best": None})
   tried = [rows[run_dir] for _, _, run_dir in arms]
   result = {"arms": tried, "best": _best(tried, select_by)}
-  _write(path, result)
+  write_json(path, result)
   return result
 
 
@@ -107,11 +108,3 @@ def _earlier(path):
       return json.load(file)["arms"]
   except (OSError, ValueError, KeyError):
     return []
-
-
-def _write(path, content):
-  partial = path + ".partial"
-  with open(partial, "w", encoding="utf-8") as file:
-    json.dump(content, file, indent=2)
-    file.write("\n")
-  os.replace(partial, path)

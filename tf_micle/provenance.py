@@ -9,6 +9,7 @@ import subprocess
 from importlib import metadata
 
 from tf_micle import distribution
+from tf_micle.written_whole import write_json
 
 _PACKAGES = (
   "tensorflow",
@@ -65,8 +66,8 @@ def write(run_dir, *, flags, facts):
   """
   os.makedirs(run_dir, exist_ok=True)
   provenance = {**facts, **software()}
-  _write_json(os.path.join(run_dir, "flags.json"), flags)
-  _write_json(os.path.join(run_dir, "provenance.json"), provenance)
+  write_json(os.path.join(run_dir, "flags.json"), dict(sorted(flags.items())))
+  write_json(os.path.join(run_dir, "provenance.json"), provenance)
 
 
 def read(run_dir):
@@ -89,14 +90,6 @@ def _read_json(path):
     return {}
   with open(path, encoding="utf-8") as file:
     return json.load(file)
-
-
-def _write_json(path, content):
-  partial = path + ".partial"
-  with open(partial, "w", encoding="utf-8") as file:
-    json.dump(content, file, indent=2, sort_keys=True)
-    file.write("\n")
-  os.replace(partial, path)
 
 
 def _git_revision():

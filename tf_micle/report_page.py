@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 from tf_micle import metrics, report_charts, report_tables
-from tf_micle.predictions import Predictions, by_patient, written_whole
+from tf_micle.predictions import Predictions, by_patient
+from tf_micle.written_whole import written_whole
 
 _FOLDER = pathlib.Path(__file__).parent
 # As many curves as there are colours to tell them apart.
@@ -67,7 +68,8 @@ def write(
     predictions: of one model on one split.
     wrong_cases: the most wrong first.
     title_facts: where the result comes from: text, number, None, or a list or
-      dict of such, by name, in the order to show.
+      dict of such, by name, in the order to show. "data" titles the page;
+      "compared_with" names the other model.
     warnings: what must be read before any number.
 
   Raises:
@@ -86,12 +88,15 @@ def write(
   template = environment.from_string(
     (_FOLDER / "report_page.html").read_text(encoding="utf-8")
   )
+  facts = title_facts or {}
   page = template.render(
+    title=facts.get("data"),
+    compared_with=facts.get("compared_with"),
     **_context(result, predictions),
     wrong_cases=[_wrong_case(case) for case in wrong_cases],
     facts={
       name.replace("_", " ").capitalize(): _fact(value)
-      for name, value in (title_facts or {}).items()
+      for name, value in facts.items()
     },
     warnings=warnings,
     css=(_FOLDER / "report_page.css").read_text(encoding="utf-8"),
@@ -143,9 +148,7 @@ def _context(result, predictions):
   tables = report_tables
   levels = list(dict.fromkeys((result["unit"], "patient")))
   at = {
-    level: by_patient(predictions)
-    if level != predictions.unit
-    else predictions
+    level: by_patient(predictions) if level != predictions.unit else predictions
     for level in levels
   }
   headline = tables.headline(result, levels)
@@ -215,7 +218,9 @@ def _curves(result, at):
         {
           "level": level,
           "roc": _source(report_charts.roc(drawn(roc, styles), specificity)),
-          "pr": _source(report_charts.precision_recall(drawn(pr, styles), None)),
+          "pr": _source(
+            report_charts.precision_recall(drawn(pr, styles), None)
+          ),
           "legend": [
             {
               "name": name,

@@ -7,6 +7,8 @@ import os
 
 import tensorflow as tf
 
+from tf_micle.written_whole import written_whole
+
 
 class RunLog:
   """Writes each logged step once, as a line of JSON and as scalars."""
@@ -21,10 +23,8 @@ class RunLog:
     """
     self._path = os.path.join(run_dir, "metrics.jsonl")
     kept = [row for row in read(run_dir) if row["step"] <= first_step]
-    partial = self._path + ".partial"
-    with open(partial, "w", encoding="utf-8") as file:
+    with written_whole(self._path) as file:
       file.writelines(json.dumps(row) + "\n" for row in kept)
-    os.replace(partial, self._path)
     self._writer = tf.summary.create_file_writer(os.fspath(run_dir))
 
   def write(self, step, values):

@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 
+from tf_micle.written_whole import write_json
+
 FILE_NAME = "trained_on.json"
 
 
@@ -107,13 +109,8 @@ def _compare(one, other):
 
 def write(run_dir, sets):
   """Writes the `PatientSet`s of a run and of those it started from."""
-  path = os.path.join(run_dir, FILE_NAME)
   rows = [{**dataclasses.asdict(s), "digest": s.digest} for s in sets]
-  partial = path + ".partial"
-  with open(partial, "w", encoding="utf-8") as file:
-    json.dump(rows, file, indent=2)
-    file.write("\n")
-  os.replace(partial, path)
+  write_json(os.path.join(run_dir, FILE_NAME), rows)
 
 
 def read(path):

@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from data.builder import labels
+from data.builder import labels, manifest_checks
 from data.builder.csv_table import Table, open_table
 from data.builder.findings import Finding, InputError
 from data.builder.splits import is_split_name
-
-MOST_METADATA_VALUES = 50
-_ROWS_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -148,8 +145,8 @@ def scan_manifest(
       "Received no rows."
     )
     findings.append(Finding("empty manifest", message))
-  findings += _patients_in_two_splits(rows)
-  findings += _too_many_values(rows, columns.metadata)
+  findings += manifest_checks.patients_in_two_splits(rows)
+  findings += manifest_checks.too_many_values(rows, columns.metadata)
   notes = []
   if table.encoding == "cp1252":
     notes.append("The manifest is not UTF-8: it was read as Windows-1252.")
@@ -257,46 +254,3 @@ def _read_row(
   return ManifestRow(
     number, cell[columns.image], patient, bag, label, split, metadata
   )
-
-
-def _patients_in_two_splits(rows: list[ManifestRow]) -> list[Finding]:
-  splits: dict[str, dict[str, list[int]]] = collections.defaultdict(dict)
-  for row in rows:
-    if row.split and row.patient:
-      splits[row.patient].setdefault(row.split, []).append(row.row)
-  findings = []
-  for patient, places in splits.items():
-    if len(places) > 1:
-      told = "; ".join(f"{s!r} {_name_rows(r)}" for s, r in places.items())
-      message = (
-        f"Expected patient {patient!r} in one split. Received {told}: move "
-        "all images of the patient to one split."
-      )
-      first = min(rows[0] for rows in places.values())
-      findings.append(Finding("patient in two splits", message, first))
-  return findings
-
-
-def _too_many_values(
-  rows: list[ManifestRow], names: tuple[str, ...]
-) -> list[Finding]:
-  """Refuses metadata that may tell patients apart: dates, ages in days."""
-  findings = []
-  for place, name in enumerate(names):
-    values = {row.metadata[place] for row in rows}
-    if len(values) > MOST_METADATA_VALUES:
-      message = (
-        f"--metadata_columns: Expected at most {MOST_METADATA_VALUES} different "
-        f"values in column {name!r}, which are stored as they are. Received "
-        f"{len(values)}, by which a patient may be found: group them first, "
-        "ages to decades and dates to years."
-      )
-      findings.append(Finding("too many values", message))
-  return findings
-
-
-def _name_rows(rows: list[int]) -> str:
-  more = len(rows) - _ROWS_NAMED
-  named = ", ".join(str(row) for row in rows[:_ROWS_NAMED])
-  tail = f" and {more} more" if more > 0 else ""
-  return f'(row{"s" if len(rows) > 1 else ""} {named}{tail})'
