@@ -3,9 +3,8 @@
 `patient_id` and `bag_id` are pseudonyms (bytes), `patient_key` is an int64.
 Per image, as equally long lists: `images/image` (a JPEG or PNG file),
 `images/row` (row of the manifest), `images/metadata/<column>` (texts, '' where
-not stated) and either `images/label` (class number, -1
-unlabelled) or `images/labels` (C floats an image: 1, 0, -1 uncertain, NaN not
-stated).
+not stated) and either `images/label` (class number, -1 unlabelled) or
+`images/labels` (C floats an image: 1, 0, -1 uncertain, NaN not stated).
 """
 
 from __future__ import annotations
@@ -71,6 +70,11 @@ def serialize_bag(
       float_list=tf.train.FloatList(value=flat)
     )
   for column, texts in (metadata or {}).items():
+    if len(texts) != len(images):
+      raise ValueError(
+        f"Expected {len(images)} texts of column {column!r}, one an image. "
+        f"Received {len(texts)}."
+      )
     feature[METADATA + column] = _bytes([text.encode() for text in texts])
   example = tf.train.Example(features=tf.train.Features(feature=feature))
   return example.SerializeToString(deterministic=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from typing import Callable
 
 import tensorflow as tf
@@ -92,14 +91,14 @@ def bag_tfrecords(data_dir, split):
     metadata_columns=columns,
     num_bags=summary.bags,
     num_images=summary.images,
-    digest=_digest(data_dir, split),
+    digest=_digest(description, split),
     key_id=description.key_id,
     patients=lambda: dataset_json.load_patients(data_dir, split, description),
     read=read,
   )
 
 
-def _digest(data_dir, split):
+def _digest(description, split):
   """Of what dataset.json says: options, counts, sizes of files, patients."""
-  with open(os.path.join(data_dir, dataset_json.FILE_NAME), "rb") as file:
-    return hashlib.sha256(file.read() + split.encode()).hexdigest()
+  text = dataset_json.to_json(description) + split
+  return hashlib.sha256(text.encode()).hexdigest()

@@ -102,11 +102,15 @@ def patient_digest(pseudonyms: Iterable[str]) -> str:
   return hashlib.sha256(lines.encode()).hexdigest()
 
 
+def to_json(description: DatasetDescription) -> str:
+  """Returns the text of `dataset.json`."""
+  return json.dumps(dataclasses.asdict(description), indent=2) + "\n"
+
+
 def save(description: DatasetDescription, data_dir: str | os.PathLike) -> None:
   """Writes `dataset.json` and waits until it is on disk."""
   with open(Path(data_dir) / FILE_NAME, "w", encoding="utf-8") as file:
-    json.dump(dataclasses.asdict(description), file, indent=2)
-    file.write("\n")
+    file.write(to_json(description))
     file.flush()
     os.fsync(file.fileno())
 
@@ -197,7 +201,7 @@ def load_patients(
   try:
     with open(path, encoding="utf-8", newline="") as file:
       rows = csv.DictReader(file)
-      found = tuple(r["patient_id"] for r in rows if r["split"] == split)
+      found = tuple(r["patient_id"] or "" for r in rows if r["split"] == split)
   except (OSError, KeyError, ValueError, csv.Error) as error:
     raise _damaged(path, f"{error!r}") from error
   if patient_digest(found) != description.splits[split].patient_digest:

@@ -227,6 +227,16 @@ def test_warnings(site, capsys):
   assert "'test' that no image of 'train' has: y" in printed
 
 
+def test_equal_images_are_noted(site, capsys):
+  rows = [["a.png", "1"], ["b.png", "2"], ["c.png", "1"], ["d.png", "2"]]
+  site.write("image,patient_id", *rows)
+  for copy in ("c.png", "d.png"):
+    (site.images / copy).write_bytes((site.images / "a.png").read_bytes())
+  assert site.run(split_fractions="train=1") == 0
+  # Which of three is the first depends on the order of the bags.
+  assert "2 images equal one of another row" in capsys.readouterr().out
+
+
 def test_empty_output_folder_and_trailing_slash(site):
   site.write("image,patient_id", *[row[:2] for row in patients(3)])
   site.output.mkdir()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import demo, demo_lesions, demo_photographs
+from data import dataset_json, demo, demo_lesions, demo_photographs
 from data.demo_photographs import IMAGE_SIDE
 
 PATIENTS = {"train": 20, "validation": 1, "test": 2, "external": 6}
@@ -211,6 +211,17 @@ def test_no_manifest_after_an_interruption(tmp_path, monkeypatch):
   with pytest.raises(TypeError):
     demo.write_demo(tmp_path, patients={"test": 1})
   assert not (tmp_path / "manifest.csv").exists()
+
+
+def test_records_are_the_same_everywhere(tmp_path, monkeypatch):
+  monkeypatch.setattr(demo, "PATIENTS", {"train": 6, "test": 2})
+  for place in ("a", "b"):
+    (tmp_path / place).mkdir()
+    demo.demo_records(tmp_path / place / "records")
+  assert _files(tmp_path / "a") == _files(tmp_path / "b")
+  metadata = dataset_json.load(tmp_path / "a" / "records").metadata
+  assert metadata["clinic"] == ("home",)
+  assert set(metadata["skin"]) <= {"dark", "medium", "light"}
 
 
 def test_command_line_writes_and_names_the_next_command(

@@ -21,7 +21,7 @@ from data.builder.findings import Finding, InputError
 from data.builder.image_bytes import BadImageError, CleanImage, clean_image
 from data.builder.manifest import Manifest, ManifestRow, scan_manifest
 from data.builder.options import BuildOptions, check_options
-from data.builder.tally import SizeTally, SplitTally
+from data.builder.tally import ImageTally, SplitTally
 from data.builder.worker_pool import WorkerPool, default_workers
 from data.dataset_json import DatasetDescription
 
@@ -103,7 +103,7 @@ class _Build:
     self._rejected: dict[int, tuple[str, str]] = files.bad
     self._pool: WorkerPool = pool
     self._bar = bar
-    self._sizes = SizeTally()
+    self._tally = ImageTally()
     options.output_path.parent.mkdir(parents=True, exist_ok=True)
     self._old_key = pseudonyms.read_key(options.key_path)
     self._key = self._old_key or pseudonyms.new_key()
@@ -133,7 +133,10 @@ class _Build:
       description=description,
       rejected=len(self._rejected),
       key_path=self._options.key_path,
-      notes=(*self._notes, *report.notes_after(description)),
+      notes=(
+        *self._notes,
+        *report.notes_after(description, self._tally.repeated),
+      ),
     )
 
   def _save_key(self) -> None:
@@ -180,10 +183,12 @@ class _Build:
         split: tallies[split].describe(writers[split].shard_bytes)
         for split in self._plan
       },
-      image_sizes=self._sizes.describe(),
+      image_sizes=self._tally.describe(),
       metadata=manifest.metadata_values(),
       key_id=self._pseudonyms.key_id,
-      options=_options_for_json(options, manifest, len(self._rejected)),
+      options=options.for_json(
+        drawn=manifest.columns.split is None, rejected=len(self._rejected)
+      ),
     )
     dataset_json.save(description, folder)
     return description
@@ -217,7 +222,7 @@ class _Build:
         if isinstance(image, BadImageError):
           self._rejected[row.row] = "damaged image", str(image)
         else:
-          self._sizes.add(image)
+          self._tally.add(image, row.row)
           kept.append((row, image.data))
       if not kept:
         continue
@@ -289,20 +294,3 @@ def _check_bag_size(kept: list[tuple[ManifestRow, bytes]]) -> None:
       "images by --max_side."
     )
     raise InputError([Finding("bag too large", message, row.row)])
-
-
-def _options_for_json(
-  options: BuildOptions, manifest: Manifest, num_rejected: int
-) -> dict:
-  """Returns what shaped the data; no path, no name of a column but classes."""
-  drawn = manifest.columns.split is None
-  return {
-    "bags": "column" if options.bag_column else "patient",
-    "splits": "drawn" if drawn else "column",
-    "split_fractions": list(options.split_fractions) if drawn else [],
-    "seed": options.seed,
-    "max_side": options.max_side,
-    "on_bad_image": options.on_bad_image,
-    "rejected_images": num_rejected,
-    "images_per_shard": options.images_per_shard,
-  }

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data.builder import pseudonyms, splits
 from data.builder.findings import Finding, InputError
@@ -108,6 +109,24 @@ class BuildOptions:
       metadata=self.metadata_columns,
       optional=frozenset(optional),
     )
+
+  def for_json(self, *, drawn: bool, rejected: int) -> dict[str, Any]:
+    """Returns what shaped the data; no path, no name of a column.
+
+    Args:
+      drawn: whether the splits were drawn.
+      rejected: images left out.
+    """
+    return {
+      "bags": "column" if self.bag_column else "patient",
+      "splits": "drawn" if drawn else "column",
+      "split_fractions": list(self.split_fractions) if drawn else [],
+      "seed": self.seed,
+      "max_side": self.max_side,
+      "on_bad_image": self.on_bad_image,
+      "rejected_images": rejected,
+      "images_per_shard": self.images_per_shard,
+    }
 
 
 def check_options(options: BuildOptions) -> list[Finding]:

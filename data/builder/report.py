@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from data.builder import pseudonyms
@@ -13,6 +13,7 @@ from data.dataset_json import DatasetDescription, SplitDescription
 
 _CLASSES_SHOWN = 12
 _SIZES_SHOWN = 10
+_ROWS_SHOWN = 5
 
 # --train_batch_size of run.py.
 _DEFAULT_BATCH = 512
@@ -41,8 +42,22 @@ def notes_before(options: BuildOptions, manifest: Manifest) -> list[str]:
   return notes
 
 
-def notes_after(description: DatasetDescription) -> Iterator[str]:
-  """Yields what is unusual about a data set."""
+def notes_after(
+  description: DatasetDescription, repeated: Sequence[int]
+) -> Iterator[str]:
+  """Yields what is unusual about a data set.
+
+  Args:
+    description: of it.
+    repeated: rows of images that equal another one to the bit.
+  """
+  if repeated:
+    rows = ", ".join(str(row) for row in sorted(repeated)[:_ROWS_SHOWN])
+    more = ", ..." if len(repeated) > _ROWS_SHOWN else ""
+    yield (
+      f"{len(repeated):,} images equal one of another row to the bit: row "
+      f"{rows}{more}. Under two patients, one image may be in two splits."
+    )
   sizes = {m for s in description.splits.values() for m in s.bag_sizes}
   if sizes == {1}:
     yield (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import hashlib
 import math
 
 from data.builder.image_bytes import CleanImage
@@ -64,15 +65,25 @@ class SplitTally:
     )
 
 
-class SizeTally:
-  """Keeps the smallest and largest width and height."""
+class ImageTally:
+  """Keeps the smallest and largest width and height, and counts repetitions.
+
+  Attributes:
+    repeated: rows of images that equal, to the bit, one that came before.
+  """
 
   def __init__(self):
     """Begins with no image."""
     self._sizes: ImageSizes | None = None
+    self._digests: set[bytes] = set()
+    self.repeated: list[int] = []
 
-  def add(self, image: CleanImage) -> None:
-    """Counts one image."""
+  def add(self, image: CleanImage, row: int) -> None:
+    """Counts one image, of a row of the manifest."""
+    digest = hashlib.blake2b(image.data, digest_size=16).digest()
+    if digest in self._digests:
+      self.repeated.append(row)
+    self._digests.add(digest)
     width, height = image.width, image.height
     old = self._sizes or ImageSizes(width, width, height, height)
     self._sizes = ImageSizes(
