@@ -28,7 +28,9 @@ ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, os.fspath(ROOT))
 
 _DATA = flags.DEFINE_enum("data", "demo", ["demo", "digits"], "Which data.")
-_SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "A run of each arm a seed.")
+_SEEDS = flags.DEFINE_list(
+  "seeds", ["0", "1", "2"], "Each arm is run with each."
+)
 _FRACTION = flags.DEFINE_string(
   "label_fraction", "0.1", "Share of the training patients with labels."
 )
@@ -129,13 +131,12 @@ def cell(values, resampled):
 def table(data):
   """Prints the table of a data set."""
   runs = {
-    (arm, seed): tuned(data, arm, seed)
-    for seed in _SEEDS.value
-    for arm in ARMS
+    (arm, seed): tuned(data, arm, seed) for seed in _SEEDS.value for arm in ARMS
   }
   for split in SPLITS[data]:
     scored = {
-      key: replicates(predictions(folder, split)) for key, folder in runs.items()
+      key: replicates(predictions(folder, split))
+      for key, folder in runs.items()
     }
     print(f"\n{data}, {split}, {_FRACTION.value} of the labels")
     print("| score | arm | mean (95% interval) | seeds |\n|---|---|---|---|")
