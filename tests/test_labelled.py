@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import toy_bags
 
-from data import image_table, labelled, pipeline
+from data import bag_source, image_table, labelled, pipeline
 from data.geometry import ViewOptions
 
 NAN = math.nan
@@ -121,3 +121,13 @@ def test_the_table_has_the_order_of_the_images():
   some = pipeline.views_at(source, {1, 4}, views=VIEWS)
   assert sorted(some) == [1, 4]
   np.testing.assert_array_equal(toy_bags.identity(some[4]), [1, 2])
+
+
+def test_records_and_views_have_one_order(demo_records):
+  source = bag_source.bag_tfrecords(demo_records, "train")
+  table = image_table.read(source)
+  batches = pipeline.image_batches(source, batch_size=7, views=VIEWS)
+  labels = np.concatenate([batch["label"][:, 0] for batch in batches])
+  np.testing.assert_array_equal(labels, table.labels)
+  assert len(set(labels)) > 1
+  assert len(set(table.row)) == source.num_images

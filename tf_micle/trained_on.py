@@ -69,6 +69,8 @@ def check(earlier, evaluated):
         f"({one.data}). Build splits by patient (data.build_tfrecords does), "
         "or name another --eval_split."
       )
+    elif certain and one.data_digest == evaluated.data_digest:
+      warnings.append(f"{evaluated.data} {_DONE_BY[one.stage]}.")
     elif certain:
       warnings.append(
         f"{what[:1].upper()}{what[1:]} {evaluated.data} and {one.data}, which "
@@ -82,6 +84,10 @@ def check(earlier, evaluated):
   return findings, warnings
 
 
+_DONE_BY = {
+  "pretrain": "is what the encoder was pretrained on, without labels",
+  "select": "picked the checkpoint: its scores are optimistic",
+}
 _DONE_WITH = {
   "pretrain": "the encoder was pretrained on, without labels",
   "finetune": "the model was fine-tuned on",
