@@ -102,14 +102,14 @@ def finetune_sweep(options, findings):
     own = [*sweep.arguments(arm), f"--model_dir={folder}"]
     program = [sys.executable, os.path.abspath(__file__)]
     commands.append((arm, [*program, *given, *own], folder))
-  result = grid_search.search(
+  status, result = grid_search.search(
     options.model_dir,
     commands,
     select_by=options.select_by,
-    stopped_status=STOPPED,
+    ends=(BAD_USE, STOPPED),
   )
-  if result is None:
-    return STOPPED
+  if status:
+    return status
   print(grid_search.table(result, options.select_by))
   if result["best"] is None:
     logging.error("No combination came to an end; see the messages above.")
@@ -128,7 +128,7 @@ def evaluate(options, findings):
     reader.pick(evaluate.EvaluateMode, options),
     reader.pick(finetuning.FinetuneOptions, options),
     strategy,
-    _data(options),
+    _data(options, findings),
     findings,
     own_data=reader.is_own_data(options),
   )
@@ -141,14 +141,8 @@ def _trained(options, train, findings):
   """Trains by `train(data)`; says how it ended and returns the exit status."""
   from tf_micle import run_log, trainer
 
-  if options.demo:
-    findings.stop_if_any()  # Its data are made where they are missing.
-    logging.info(
-      "Neither --data_dir nor --dataset is set: this is the built-in demo. "
-      "Flags that are not set come from flags/recipes/demo*.flags."
-    )
   try:
-    outcome = train(_data(options))
+    outcome = train(_data(options, findings))
   except trainer.NonFiniteError as error:
     logging.error("%s", error)
     return FAILED
@@ -193,9 +187,15 @@ def _strategy(options, findings):
   return strategy
 
 
-def _data(options):
+def _data(options, findings):
   from data import access, geometry
 
+  if options.demo:
+    findings.stop_if_any()  # Its data are made where they are missing.
+    logging.info(
+      "Neither --data_dir nor --dataset is set: this is the built-in demo. "
+      "Flags that are not set come from flags/recipes/demo*.flags."
+    )
   return access.DataAccess(
     reader.pick(access.DataOptions, options),
     reader.pick(geometry.ViewOptions, options),

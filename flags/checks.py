@@ -30,6 +30,14 @@ EITHER_OR = {
 }
 
 
+def out_of_range(name, value):
+  """Returns a line if the number that a flag has cannot be, in a list."""
+  what, holds = _RANGES.get(name, ("", None))
+  if value is None or holds is None or holds(value):
+    return []
+  return [f"Expected {what}. Received: --{name}={value}"]
+
+
 def findings(v, present):
   """Returns a line for each value, or pair of values, that cannot work.
 
@@ -44,8 +52,7 @@ def findings(v, present):
       came = ", ".join(f"--{name}={v[name]}" for name in names)
       found.append(f"Expected {what}. Received: {came}")
 
-  for name, (what, holds) in _RANGES.items():
-    expect(v[name] is None or holds(v[name]), what, name)
+  found += [fault for name in _RANGES for fault in out_of_range(name, v[name])]
   for steps, epochs in EITHER_OR.items():
     both = steps in present and epochs in present
     expect(not both, f"--{steps} or --{epochs}, not both", steps, epochs)

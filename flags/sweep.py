@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+from flags import checks
+
 # What the sweep itself sets or needs.
 _NOT_SWEPT = ("mode", "model_dir", "sweep", "select_by", "flagfile")
 
@@ -69,6 +71,6 @@ def _faults(name, choices, values, known):
     try:
       if not text:
         raise ValueError("an empty value")
-      known[name].parser.parse(text)
+      yield from checks.out_of_range(name, known[name].parser.parse(text))
     except ValueError as error:
       yield f"--{name}={text}: {error}"

@@ -38,10 +38,18 @@ def test_all_faults_of_a_sweep_are_told_at_once(tmp_path):
   with pytest.raises(ValueError, match="learning_rat") as caught:
     read(
       tmp_path,
-      "--learning_rat=1\n--learning_rate=x,1,1\n--model_dir=a,b\n"
+      "--learning_rat=1\n--learning_rate=x,1,1,-2\n--model_dir=a,b\n"
       "--optimizer=sgd\n",
     )
-  for what in ("line 1", "line 2", "=x", "different", "model_dir", "=sgd"):
+  for what in (
+    "line 1",
+    "line 2",
+    "=x",
+    "=-2",
+    "different",
+    "model_dir",
+    "=sgd",
+  ):
     assert what in str(caught.value)
   with pytest.raises(ValueError, match="none"):
     read(tmp_path, "# nothing\n")
@@ -75,26 +83,28 @@ def test_arms_run_once_and_the_best_that_ended_well_is_picked(tmp_path):
 
   def search(statuses):
     return grid_search.search(
-      tmp_path, arms(statuses), select_by="top1", stopped_status=143
+      tmp_path, arms(statuses), select_by="top1", ends=(2, 143)
     )
 
   # The second is the best, but fails.
-  result = search(["0", "1", "0"])
+  _, result = search(["0", "1", "0"])
   assert result["best"] == str(tmp_path / "0")
   assert [row["score"] for row in result["arms"]] == [3.0, 5.0, 2.0]
   assert [row["step"] for row in result["arms"]] == [0, 0, 0]
   # What ended well is not run again, what failed is.
-  assert search(["0", "0", "0"])["best"] == str(tmp_path / "1")
+  assert search(["0", "0", "0"])[1]["best"] == str(tmp_path / "1")
   names = [line[-1] for line in calls.read_text().split()]
   assert names == ["0", "1", "2", "1"]
   lines = grid_search.table(result, "top1").splitlines()
   assert len(lines) == 4
 
 
-def test_a_stopped_arm_stops_the_sweep(tmp_path):
-  arm = [sys.executable, "-c", "import sys; sys.exit(143)"]
-  arms = [({"seed": "0"}, arm, str(tmp_path / "0"))]
-  assert (
-    grid_search.search(tmp_path, arms, select_by="top1", stopped_status=143)
-    is None
+@pytest.mark.parametrize("status", [2, 143])
+def test_a_stopped_arm_and_a_fault_of_all_end_the_sweep(tmp_path, status):
+  command = [sys.executable, "-c", f"import sys; sys.exit({status})"]
+  arms = [({"seed": f"{k}"}, command, str(tmp_path / f"{k}")) for k in range(2)]
+  ended, result = grid_search.search(
+    tmp_path, arms, select_by="top1", ends=(2, 143)
   )
+  assert ended == status
+  assert result == {"arms": [], "best": None}

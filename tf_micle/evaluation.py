@@ -256,6 +256,15 @@ def load(folder: str | os.PathLike) -> tuple[dict, Predictions]:
   return result, predictions
 
 
+def provenance_of(folder: str | os.PathLike) -> dict:
+  """Where an earlier evaluation in a folder comes from; {} where none is."""
+  try:
+    with open(os.path.join(folder, _METRICS), encoding="utf-8") as file:
+      return json.load(file)["provenance"]
+  except (OSError, ValueError, KeyError):
+    return {}
+
+
 def summary(result: dict) -> str:
   """A plain table for the terminal: level, metric, value, interval."""
   lines = [f"{'level':<16}{'metric':<20}{'value':>8}  95% interval"]

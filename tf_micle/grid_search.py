@@ -15,7 +15,7 @@ from tf_micle.written_whole import write_json
 FILE_NAME = "sweep.json"
 
 
-def search(folder, arms, *, select_by, stopped_status):
+def search(folder, arms, *, select_by, ends):
   """Runs each arm's command in a process of its own; a finished one is kept.
 
   Processes keep arms apart: one that fails is noted, and the others run.
@@ -24,12 +24,14 @@ def search(folder, arms, *, select_by, stopped_status):
     folder: the sweep's folder; `sweep.json` is written there after each arm.
     arms: list of (flags of the arm, its command, its run folder).
     select_by: the score of validation that picks.
-    stopped_status: exit status of a run that a signal stopped.
+    ends: exit statuses of an arm that end the sweep: a signal, or a fault that
+      every arm has.
 
   Returns:
-    The content of sweep.json: `arms`, each with `flags`, `model_dir`, `status`
-    (exit status), `step` and `score` of its best validation; and `best`, the
-    run folder of the best arm, or None; or None where a signal stopped it.
+    The exit status that ended the sweep, or 0; and the content of sweep.json:
+    `arms`, each with `flags`, `model_dir`, `status` (exit status), `step` and
+    `score` of its best validation; and `best`, the run folder of the best arm,
+    or None.
   """
   os.makedirs(folder, exist_ok=True)
   path = os.path.join(folder, FILE_NAME)
@@ -39,14 +41,14 @@ def search(folder, arms, *, select_by, stopped_status):
     if not row or row["status"] or row["command"] != command:
       logging.info("Sweep %d of %d: %s", number, len(arms), flags)
       row = _run(flags, command, run_dir, select_by)
-    if row["status"] == stopped_status:
-      return None
+    if row["status"] in ends:
+      return row["status"], {"arms": list(rows.values()), "best": None}
     rows[run_dir] = row
     write_json(path, {"arms": list(rows.values()), "best": None})
   tried = [rows[run_dir] for _, _, run_dir in arms]
   result = {"arms": tried, "best": _best(tried, select_by)}
   write_json(path, result)
-  return result
+  return 0, result
 
 
 def table(result, select_by):

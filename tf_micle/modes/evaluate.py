@@ -111,10 +111,14 @@ def run(mode, options, strategy, data, findings, *, own_data):
 
 def _folder(mode, source, own_data):
   """Returns where the evaluation goes: other data sets go by their name."""
-  name = mode.eval_split
-  if not own_data:
-    name = re.sub(r"[^\w.-]+", "-", source.name)
-  return os.path.join(mode.model_dir, "eval", name)
+  name = mode.eval_split if own_data else source.name
+  name = re.sub(r"[^\w.-]+", "-", name)
+  folder = os.path.join(mode.model_dir, "eval", name)
+  before = evaluation.provenance_of(folder)
+  if before.get("data_digest", source.digest) != source.digest:
+    # Two data sets of one name: neither takes the other's place.
+    folder += f"-{source.digest[:8]}"
+  return folder
 
 
 def _wrong_cases(predictions, table, source, data):

@@ -82,18 +82,18 @@ def run(mode, options, session, data, findings):
       train_steps=train_steps,
       class_weights=_class_weights(options, split.labels, source),
     )
-    run = training_run.TrainingRun(session, parts)
+    training = training_run.TrainingRun(session, parts)
     findings.collect(
-      run.start,
+      training.start,
       [name for name in ("encoder", "projection_head") if name in parts],
       train_steps=train_steps,
       least_matched=_LEAST_MATCHED,
     )
     findings.stop_if_any()
   classes = {"task": source.task, "class_names": source.class_names}
-  log = run.open_log(source, seen + own, **classes)
-  batches = data.labelled_batches(split.source, run.first_step)
-  run.draw_views(model, batches, log, "training_views")
+  log = training.open_log(source, seen + own, **classes)
+  batches = data.labelled_batches(split.source, training.first_step)
+  training.draw_views(model, batches, log, "training_views")
 
   def validate():
     return scoring.validate(
@@ -101,7 +101,7 @@ def run(mode, options, session, data, findings):
     )
 
   views = mode.bag_views if options.unit == "bag" else 1
-  return run.train(
+  return training.train(
     model,
     batches,
     log,
@@ -109,7 +109,7 @@ def run(mode, options, session, data, findings):
     steps_per_epoch=steps_per_epoch,
     images_per_step=views * options.train_batch_size,
     validate=validate if scored else dict,
-    selection=scored and run.select(mode.select_by, mode.early_stopping),
+    selection=scored and training.select(mode.select_by, mode.early_stopping),
   )
 
 

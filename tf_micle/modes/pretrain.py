@@ -48,22 +48,22 @@ def run(mode, options, session, data, findings):
       train_steps=train_steps,
       probe_outputs=len(validation.class_names) if validation else 0,
     )
-    run = training_run.TrainingRun(session, parts)
+    training = training_run.TrainingRun(session, parts)
     findings.collect(
-      run.start, ["encoder", "projection_head"], train_steps=train_steps
+      training.start, ["encoder", "projection_head"], train_steps=train_steps
     )
     findings.stop_if_any()
-  log = run.open_log(
+  log = training.open_log(
     source, [*seen, trained_on.PatientSet.of("pretrain", source)]
   )
-  batches = data.pair_batches(source, run.first_step)
-  run.draw_views(model, batches, log, "positive_pairs")
+  batches = data.pair_batches(source, training.first_step)
+  training.draw_views(model, batches, log, "positive_pairs")
 
   def probe_accuracy():
     images = data.image_batches(validation)
     return model.evaluate(images, verbose=0, return_dict=True)
 
-  return run.train(
+  return training.train(
     model,
     batches,
     log,
