@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from tf_micle import metrics
+from tf_micle import curves, metrics
 
 NAN = np.nan
 
@@ -140,7 +140,7 @@ def test_calibration_by_hand():
   scores = np.array([[0.8, 0.2], [0.8, 0.2], [0.4, 0.6]])
   labels = np.array([0, 1, 1])
   assert metrics.measure(labels, scores)["ece"] == pytest.approx(1 / 3)
-  confidence, accuracy, count = metrics.reliability(labels, scores)
+  confidence, accuracy, count = curves.reliability(labels, scores)
   assert count.shape == (1, 15)
   assert count[0, 11] == 2
   assert count[0, 8] == 1
@@ -205,15 +205,15 @@ def test_weights_are_repeated_items(make):
 def test_curves_and_tables_are_scikit_learns():
   labels, scores = random_labels(6)
   labels[labels == 2] = -1
-  roc = metrics.roc_points(labels, scores)
-  recall_precision = metrics.precision_recall_points(labels, scores)
+  roc = curves.roc_points(labels, scores)
+  recall_precision = curves.precision_recall_points(labels, scores)
   assert roc[2] is None
   assert recall_precision[2] is None
   found = metrics.measure(labels, scores)
   assert sklearn_metrics.auc(*roc[0]) == pytest.approx(found["auroc"][0])
   recall, precision = recall_precision[0]
   assert -np.diff(recall) @ precision[:-1] == pytest.approx(found["auprc"][0])
-  table = metrics.confusion(labels, scores)
+  table = curves.confusion(labels, scores)
   assert table.shape == (5, 5)
   assert table.sum() == (labels >= 0).sum()
   assert np.trace(table) / table.sum() == found["top1"]
@@ -223,7 +223,7 @@ def test_curves_and_tables_are_scikit_learns():
 def test_tables_of_findings():
   labels = np.array([[1, NAN], [0, NAN], [-1, NAN], [0, -1]])
   scores = np.array([[0.5, 0], [0.5, 0], [1, 0], [0.4, 0]])
-  tables = metrics.confusion(labels, scores)
+  tables = curves.confusion(labels, scores)
   assert tables.tolist() == [[[1, 1], [0, 1]], [[0, 0], [0, 0]]]
-  assert metrics.reliability(labels, scores)[2].sum(axis=1).tolist() == [3, 0]
-  assert metrics.confusion(np.full(4, -1), scores).sum() == 0
+  assert curves.reliability(labels, scores)[2].sum(axis=1).tolist() == [3, 0]
+  assert curves.confusion(np.full(4, -1), scores).sum() == 0

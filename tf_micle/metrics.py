@@ -60,7 +60,7 @@ def measure(
   by_item = np.ascontiguousarray(table.T)
   ranked = []
   for c in range(probabilities.shape[1]):
-    truth, score, known = _binary(labels, probabilities, c)
+    truth, score, known = binary(labels, probabilities, c)
     if weights is None:
       ranked.append(_ranking(truth, score, specificity))
     else:
@@ -79,7 +79,7 @@ def measure(
   return found
 
 
-def _ratio(part, whole):
+def ratio(part, whole):
   """The part of the whole, NaN where the whole is 0."""
   with np.errstate(invalid="ignore", divide="ignore"):
     return np.where(whole > 0, part / whole, np.nan)
@@ -88,12 +88,12 @@ def _ratio(part, whole):
 def _mean_of_defined(values):
   """(B, k) -> (B,): the mean of what is not NaN; NaN of nothing."""
   defined = ~np.isnan(values)
-  return _ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1))
+  return ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1))
 
 
 def _average(values, weights):
   """(n,) values, (B, n) weights -> (B,)."""
-  return _ratio(weights @ values.astype(np.float64), weights.sum(axis=1))
+  return ratio(weights @ values.astype(np.float64), weights.sum(axis=1))
 
 
 def _measure_labels(labels, probabilities, weights):
@@ -109,7 +109,7 @@ def _measure_labels(labels, probabilities, weights):
   if classes > 3:
     found["top3"] = _average(rank < 3, weights)
   onehot = np.eye(classes)[labels]  # (n, C)
-  recalls = _ratio(weights @ (onehot * (rank < 1)[:, None]), weights @ onehot)
+  recalls = ratio(weights @ (onehot * (rank < 1)[:, None]), weights @ onehot)
   found["balanced_accuracy"] = _mean_of_defined(recalls)
   squared = ((probabilities - onehot) ** 2).sum(axis=1)
   found["brier"] = _average(squared, weights)
@@ -123,7 +123,7 @@ def _measure_findings(labels, probabilities, weights):
   """(n, C) findings: the metrics that are means over findings."""
   recalls, briers, errors = [], [], []
   for c in range(probabilities.shape[1]):
-    truth, score, known = _binary(labels, probabilities, c)
+    truth, score, known = binary(labels, probabilities, c)
     weight = weights[:, known]
     right = (score >= 0.5) == truth
     sensitivity = _average(right[truth], weight[:, truth])
@@ -138,7 +138,7 @@ def _measure_findings(labels, probabilities, weights):
   }
 
 
-def _binary(labels, probabilities, c):
+def binary(labels, probabilities, c):
   """Class c against the rest: (truth, score, known) of known items."""
   column = labels if labels.ndim == 1 else labels[:, c]
   if labels.ndim == 1:
@@ -182,16 +182,16 @@ def _ranking_of_resamples(truth, score, weights, specificity):
   gained = true - true_before
   # Each positive is above the negatives not yet seen, and halfway above ties.
   above = (gained * (negatives - (false_before + false) / 2)).sum(axis=0)
-  precise = (gained * np.nan_to_num(_ratio(true, true + false))).sum(axis=0)
+  precise = (gained * np.nan_to_num(ratio(true, true + false))).sum(axis=0)
   allowed = (1 - specificity + 1e-9) * negatives
   reached = np.where(false <= allowed, true, 0).max(axis=0, initial=0)
   defined = (positives > 0) & (negatives > 0)
   return tuple(
     np.where(defined, values, np.nan)
     for values in (
-      _ratio(above, positives * negatives),
-      _ratio(precise, positives),
-      _ratio(reached, positives),
+      ratio(above, positives * negatives),
+      ratio(precise, positives),
+      ratio(reached, positives),
     )
   )
 
@@ -212,7 +212,7 @@ def _running_sum(weights):
   return sums
 
 
-def _in_bins(confidence, right, weights):
+def in_bins(confidence, right, weights):
   """(B, BINS) each: weight, sum of confidence, sum of right; (low, high]."""
   edges = np.linspace(0, 1, BINS + 1)
   of = np.eye(BINS)[np.digitize(confidence, edges[1:-1], right=True)]
@@ -224,82 +224,5 @@ def _in_bins(confidence, right, weights):
 
 def _calibration_error(confidence, right, weights):
   """Expected calibration error, Guo et al. 2017, equation 3; (B,)."""
-  _, confidence, right = _in_bins(confidence, right, weights)
-  return _ratio(np.abs(right - confidence).sum(axis=1), weights.sum(axis=1))
-
-
-def roc_points(labels, probabilities) -> list[tuple | None]:
-  """ROC curve of each class: (fpr, tpr) arrays; None where not defined."""
-  return _each_class(
-    labels, probabilities, lambda t, p: metrics.roc_curve(t, p)[:2]
-  )
-
-
-def precision_recall_points(labels, probabilities) -> list[tuple | None]:
-  """Each class's (recall, precision), recall falling; None if not defined."""
-  return _each_class(
-    labels,
-    probabilities,
-    lambda t, p: metrics.precision_recall_curve(t, p)[1::-1],
-  )
-
-
-def _each_class(labels, probabilities, curve):
-  labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-  points = []
-  for c in range(probabilities.shape[1]):
-    truth, score, _ = _binary(labels, probabilities, c)
-    defined = truth.any() and not truth.all()
-    points.append(curve(truth, score) if defined else None)
-  return points
-
-
-def confusion(labels, probabilities) -> np.ndarray:
-  """Counts, truth in rows and decisions in columns.
-
-  One label an item: (C, C), the decision is the largest probability. Findings:
-  (C, 2, 2), absent then present, the decision is a probability >= 0.5.
-  """
-  labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-  classes = probabilities.shape[1]
-  if labels.ndim == 1:
-    known = labels >= 0
-    decided = probabilities[known].argmax(axis=1)
-    return _table(labels[known], decided, range(classes))
-  tables = []
-  for c in range(classes):
-    truth, score, _ = _binary(labels, probabilities, c)
-    tables.append(_table(truth, score >= 0.5, [False, True]))
-  return np.stack(tables)
-
-
-def _table(truth, decided, labels):
-  if not len(truth):  # scikit-learn refuses these.
-    return np.zeros((len(labels), len(labels)), int)
-  return metrics.confusion_matrix(truth, decided, labels=labels)
-
-
-def reliability(labels, probabilities) -> tuple[np.ndarray, ...]:
-  """The bins behind ece: mean confidence, accuracy, count of each.
-
-  Returns:
-    Three (G, 15) arrays, the first two NaN where a bin is empty. One label an
-    item: G = 1, the largest probability against being right. Findings: G = C,
-    the probability of the finding against having it.
-  """
-  labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-  if labels.ndim == 1:
-    known = labels >= 0
-    labels, probabilities = labels[known], probabilities[known]
-    right = probabilities.argmax(axis=1) == labels
-    groups = [(probabilities.max(axis=1), right)]
-  else:
-    groups = [
-      # (score, truth)
-      _binary(labels, probabilities, c)[1::-1]
-      for c in range(probabilities.shape[1])
-    ]
-  total, confidence, right = np.concatenate(
-    [_in_bins(*group, np.ones((1, len(group[0])))) for group in groups], axis=1
-  )
-  return _ratio(confidence, total), _ratio(right, total), total.astype(int)
+  _, confidence, right = in_bins(confidence, right, weights)
+  return ratio(np.abs(right - confidence).sum(axis=1), weights.sum(axis=1))

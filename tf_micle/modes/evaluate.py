@@ -96,6 +96,8 @@ def run(mode, options, strategy, data, findings, *, own_data):
     "checkpoint": os.path.basename(path),
     "trained_on": [one.data for one in tuned.trained_on],
   }
+  if other:
+    result["provenance"]["compared_with"] = os.path.normpath(mode.compare)
   os.makedirs(folder, exist_ok=True)
   report_page.write(
     os.path.join(folder, "report.html"),

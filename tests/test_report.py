@@ -1,0 +1,183 @@
+"""report.html: one page, nothing from outside, nothing run, nothing hidden."""
+
+import base64
+import dataclasses
+import html.parser
+import re
+
+import numpy as np
+import pytest
+
+from tf_micle import evaluation, report_page
+from tf_micle.predictions import Predictions
+
+NAN = np.nan
+HOSTILE = (
+  '<img src=x onerror="alert(1)">',
+  "$x^2$ \\frac{",
+  "<script>alert(2)</script>",
+  "\u202egnol" + "g" * 300,
+  "a & 'b' \"c\"",
+)
+
+
+def multi_class(classes=3, names=None, n=90):
+  rng = np.random.default_rng(0)
+  labels = rng.integers(-1, classes, size=n)
+  logits = rng.normal(size=(n, classes))
+  logits[np.arange(n), labels] += 1
+  odds = np.exp(logits)
+  patients = [f"p{k // 3}" for k in range(n)]
+  return Predictions(
+    task="multi_class",
+    class_names=tuple(names or (f"class{k}" for k in range(classes))),
+    unit="image",
+    patient_id=patients,
+    bag_id=patients,
+    row=[str(k) for k in range(n)],
+    labels=labels,
+    probabilities=odds / odds.sum(axis=1, keepdims=True),
+    metadata={"site": np.array(["north", HOSTILE[0]])[np.arange(n) % 2]},
+  )
+
+
+def findings():
+  """Two findings; nobody has the second one."""
+  rng = np.random.default_rng(0)
+  labels = rng.choice([0, 1, -1, NAN], size=(60, 2)).astype(float)
+  labels[:, 1] = np.where(labels[:, 1] == 1, 0, labels[:, 1])
+  patients = [f"p{k // 2}" for k in range(60)]
+  return Predictions(
+    task="multi_label",
+    class_names=("edema", "fracture"),
+    unit="bag",
+    patient_id=patients,
+    bag_id=[str(k) for k in range(60)],
+    row=[str(k) for k in range(60)],
+    labels=labels,
+    probabilities=rng.random((60, 2)),
+  )
+
+
+@pytest.fixture
+def page(tmp_path):
+  def go(predictions, other=None, **changes):
+    result = evaluation.evaluate(predictions, samples=20, other=other)
+    path = tmp_path / "report.html"
+    report_page.write(path, result=result, predictions=predictions, **changes)
+    assert sorted(tmp_path.iterdir()) == [path]
+    return result, Page(path.read_text(encoding="utf-8"))
+
+  return go
+
+
+class Page(html.parser.HTMLParser):
+  """Collects what a browser would show, load and run."""
+
+  def __init__(self, source):
+    super().__init__()
+    self.source, self.tags, self.loads, self.words = source, [], [], []
+    self._open = []
+    self.feed(source)
+    assert not self._open
+
+  def handle_starttag(self, tag, attrs):
+    self.tags.append(tag)
+    self.loads += [v for k, v in attrs if k in ("src", "href", "srcset")]
+    assert not [k for k, _ in attrs if k.startswith("on")]
+    if tag not in ("img", "meta", "br", "link", "input", "hr"):
+      self._open.append(tag)
+
+  def handle_endtag(self, tag):
+    while self._open and self._open[-1] != tag:
+      # HTML lets these end by themselves.
+      assert self._open.pop() in ("p", "li", "td", "th", "tr", "dt", "dd")
+    self._open.pop()
+
+  def handle_data(self, data):
+    if self._open and self._open[-1] not in ("style", "script"):
+      self.words.append(data)
+
+  @property
+  def text(self):
+    return re.sub(r"\s+", " ", " ".join(self.words))
+
+  def charts(self):
+    """The SVG texts of its charts."""
+    head = "data:image/svg+xml;base64,"
+    return [
+      base64.b64decode(one.removeprefix(head)).decode()
+      for one in self.loads
+      if one.startswith(head)
+    ]
+
+
+def case(text="x"):
+  image = np.zeros((20, 30, 3), np.uint8)
+  return report_page.WrongCase(image, text, text, text, text, 0.01)
+
+
+@pytest.mark.parametrize(
+  "predictions", [multi_class(), multi_class(27, n=400), findings()]
+)
+def test_the_page_stands_alone_and_says_the_numbers(page, predictions):
+  result, shown = page(
+    predictions, wrong_cases=[case()], title_facts={"data": "site/test"}
+  )
+  assert "script" not in shown.tags
+  assert all(one.startswith(("data:image/", "#")) for one in shown.loads)
+  assert "Content-Security-Policy" in shown.source
+  assert "url(" not in shown.source
+  assert len(shown.charts()) >= 3
+  for level in {result["unit"], "patient"}:
+    for entry in result[level].values():
+      if isinstance(entry, dict) and "value" in entry:
+        if entry["value"] is None:
+          assert "not defined" in shown.text
+        else:
+          assert f"{entry['value']:.3f}" in shown.text
+  for note in result["notes"]:
+    assert note in shown.text
+
+
+def test_what_is_not_defined_is_never_a_zero(page):
+  result, shown = page(findings())
+  assert result["bag"]["auroc"]["fracture"]["value"] is None
+  row = shown.text.split("By finding")[-1].split("fracture")[1][:120]
+  assert "not defined" in row
+  assert "0.000" not in row
+
+
+def test_names_from_data_are_shown_and_never_run(page):
+  predictions = multi_class(len(HOSTILE), HOSTILE)
+  _, shown = page(
+    predictions,
+    wrong_cases=[case(text) for text in HOSTILE],
+    title_facts={"data": HOSTILE[0], "checkpoint": HOSTILE[2]},
+    warnings=HOSTILE,
+  )
+  assert "script" not in shown.tags
+  assert not [one for one in shown.loads if one == "x"]
+  for text in HOSTILE:
+    assert re.sub(r"\s+", " ", text) in shown.text
+
+
+def test_a_comparison_says_where_the_interval_excludes_zero(page):
+  ours = multi_class(n=300)
+  guess = np.full_like(ours.probabilities, 1 / 3)
+  other = dataclasses.replace(ours, probabilities=guess)
+  result, shown = page(ours, other=other)
+  assert result["difference"]["image"]["mean_auroc"]["low"] > 0
+  assert "better: interval excludes 0" in shown.text
+  _, same = page(ours, other=ours)
+  assert "interval includes 0" in same.text
+  assert "better: interval" not in same.text
+
+
+def test_a_result_of_other_predictions_is_refused(page, tmp_path):
+  result = evaluation.evaluate(findings(), samples=5)
+  with pytest.raises(ValueError, match="Expected the predictions"):
+    report_page.write(
+      tmp_path / "r.html", result=result, predictions=multi_class()
+    )
+  assert not list(tmp_path.iterdir())
