@@ -53,32 +53,33 @@ def run(mode, options, strategy, data, findings, *, own_data):
   warnings = []
   if source and tuned:
     findings.add(*tuned.misfits(source.task, source.class_names))
-    faults, warnings = trained_on.check(
-      tuned.trained_on, trained_on.PatientSet.of("evaluate", source)
-    )
-    findings.add(*faults)
+    warnings = _check_leakage(tuned, source, findings)
   findings.stop_if_any()
   with strategy.scope():
     restored = findings.collect(tuned.classifier, options, mode.checkpoint)
-  findings.stop_if_any()
-  model, path = restored
-  for warning in warnings:
-    logging.warning("%s", warning)
-
   source = data.by_unit(source)
-  logging.info("Scoring %d images of %s.", source.num_images, source.name)
   table = data.table(source)
-  predictions = scoring.score(
-    model,
-    data.image_batches(source),
+  items = scoring.unscored(
     table,
     unit=options.unit,
     task=source.task,
     class_names=source.class_names,
     trained_names=tuned.class_names,
   )
-  result = findings.collect(
-    evaluation.evaluate,
+  findings.collect(evaluation.check, items, other and other[1])
+  findings.stop_if_any()
+  model, path = restored
+  if other:
+    warnings += [f"The other model: {w}" for w in other[0].get("warnings", [])]
+  for warning in warnings:
+    logging.warning("%s", warning)
+
+  logging.info("Scoring %d images of %s.", source.num_images, source.name)
+  predictions = findings.collect(
+    scoring.score, model, data.image_batches(source), table, items
+  )
+  findings.stop_if_any()
+  result = evaluation.evaluate(
     predictions,
     specificity=mode.specificity,
     samples=mode.bootstrap_samples,
@@ -86,7 +87,13 @@ def run(mode, options, strategy, data, findings, *, own_data):
     other=other and other[1],
     show_progress=True,
   )
-  findings.stop_if_any()
+  notes = scoring.notes_of_classes(table, source.class_names, tuned.class_names)
+  if not source.patients_known:
+    notes.append(
+      "Patients are not known: each image counts as one, and intervals are too "
+      "narrow if a patient has several."
+    )
+  result["notes"] = notes + result["notes"]
   folder = _folder(mode, source, own_data)
   result["warnings"] = warnings
   result["provenance"] = {
@@ -109,6 +116,16 @@ def run(mode, options, strategy, data, findings, *, own_data):
   )
   evaluation.save(result, predictions, folder)
   return folder, evaluation.summary(result)
+
+
+def _check_leakage(tuned, source, findings):
+  """Refuses patients that were trained on; returns what a reader must know."""
+  evaluated = findings.collect(trained_on.PatientSet.of, "evaluate", source)
+  if evaluated is None:
+    return []
+  faults, warnings = trained_on.check(tuned.trained_on, evaluated)
+  findings.add(*faults)
+  return warnings
 
 
 def _folder(mode, source, own_data):
