@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 
+from flags import inherited
+
 # What a number must be, where its flag's own bounds cannot say it.
 _RANGES = {
   "min_crop_area": ("0 < min_crop_area <= 1", lambda x: 0 < x <= 1),
@@ -72,7 +74,7 @@ def findings(v, given, *, modes):
   expect(
     v["checkpoint"] is None
     or _may_be_checkpoint(v["checkpoint"])
-    or (v["mode"] != "eval" and _may_be_checkpoint(v["model_dir"] or "")),
+    or (v["mode"] != "eval" and _goes_on(v["model_dir"])),
     "--checkpoint to be a run's folder or a checkpoint in it",
     "checkpoint",
   )
@@ -148,6 +150,11 @@ def _writable(path):
   while not os.path.exists(path):
     path = os.path.dirname(path)
   return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
+
+
+def _goes_on(model_dir):
+  """Whether a run has a checkpoint itself, so that none is needed to start."""
+  return model_dir and inherited.goes_on(model_dir)
 
 
 def _may_be_checkpoint(path):

@@ -16,15 +16,17 @@ from PIL import Image
 import run
 from tf_micle import run_log
 
-# What each enum flag may be told here; two of the strategies need hardware or
-# processes and have tests of their own.
-_ELSEWHERE = {"tpu", "multi_worker"}
+# What each enum flag of pretraining may be told here; two of the strategies
+# need hardware or processes and have tests of their own, AdamW is for
+# fine-tuning.
+_ELSEWHERE = {"tpu", "multi_worker", "adamw"}
 _BY_MODULE = flags.FLAGS.flags_by_module_dict()
+_OTHER_MODES = (run.reader.finetuning, run.reader.evaluation)
 ENUMS = {
   flag.name: [v for v in flag.parser.enum_values if v not in _ELSEWHERE]
-  for module in run.reader.MODULES
+  for module in set(run.reader.MODULES) - set(_OTHER_MODES)
   for flag in _BY_MODULE[module.__name__]
-  if isinstance(flag, flags.EnumFlag)
+  if isinstance(flag, flags.EnumFlag) and flag.name != "mode"
 }
 ROWS = max(map(len, ENUMS.values()))
 
@@ -290,7 +292,7 @@ def test_what_a_finetuning_run_takes_where_nothing_is_said(tmp_path):
   assert not findings
   assert options.learning_rate == 7
   assert (options.resnet_depth, options.image_size) == (101, 96)
-  assert (options.optimizer, options.train_batch_size) == ("momentum", 256)
+  assert (options.optimizer, options.train_batch_size) == ("momentum", 64)
   assert sorted(run.reader.given(but=["mode", "model_dir"])) == sorted(
     ["--learning_rate=7.0", *given[1:]]
   )

@@ -21,6 +21,12 @@ _PACKAGES = (
 )
 
 
+_OTHER = {
+  "data_digest": "other training data",
+  "picked_on_digest": "other data to pick the checkpoint on",
+}
+
+
 def goes_on(run_dir):
   """Whether a run in this folder has a checkpoint to go on from."""
   path = os.path.join(run_dir, checkpoint.FOLDER, "checkpoint")
@@ -51,7 +57,7 @@ def changes(run_dir, *, flags, may_change, facts):
   origin = read(run_dir)
   for name, value in facts.items():
     if origin.get(name, value) != value:
-      changed.append(f"other data ({name})")
+      changed.append(_OTHER[name])
   return changed
 
 

@@ -81,7 +81,7 @@ class Session:
       ValueError: as `trained_on.read`.
     """
     options = self.options
-    if provenance.goes_on(options.model_dir):
+    if options.model_dir and provenance.goes_on(options.model_dir):
       return trained_on.read(options.model_dir)
     return trained_on.read(options.checkpoint) if options.checkpoint else []
 
