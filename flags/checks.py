@@ -23,6 +23,16 @@ _RANGES = {
   "focal_gamma": ("a finite focal_gamma", math.isfinite),
   "specificity": ("0 < specificity < 1", lambda x: 0 < x < 1),
 }
+# Flags that say nothing in another mode.
+_OF_ONE_MODE = {
+  "sweep": "finetune",
+  "compare": "eval",
+  "manifest": "predict",
+  "image_root": "predict",
+  "output": "predict",
+  "embeddings": "predict",
+  "tensorboard_projector": "predict",
+}
 # The first one says in steps what the second one says in epochs.
 EITHER_OR = {
   "train_steps": "train_epochs",
@@ -72,7 +82,7 @@ def findings(v, present):
     "lars, momentum or adam for pretraining",
     "optimizer",
   )
-  for name, mode in (("sweep", "finetune"), ("compare", "eval")):
+  for name, mode in _OF_ONE_MODE.items():
     expect(
       v[name] is None or v["mode"] == mode,
       f"--{name} with --mode={mode} only",
@@ -92,6 +102,8 @@ def findings(v, present):
     "select_by",
   )
   found += _model_dir(v)
+  if v["mode"] == "predict":
+    found += _outputs(v)
   return found
 
 
@@ -99,16 +111,38 @@ def _model_dir(v):
   path, expected = v["model_dir"], []
   if not path:
     expected.append("--model_dir, the folder of the run")
-  elif v["mode"] == "eval":
+  elif v["mode"] in ("eval", "predict"):
     if not os.path.isfile(os.path.join(path, "flags.json")):
       expected.append(
         "--model_dir to be the folder of a fine-tuned run, with its flags.json"
       )
   elif os.path.exists(path) and not os.path.isdir(path):
     expected.append("--model_dir to be a folder, or a name that is free")
-  if path and not _writable(path):
+  if path and v["mode"] != "predict" and not _writable(path):
     expected.append("--model_dir to be where this user may write")
   return [f"Expected {what}. Received: --model_dir={path}" for what in expected]
+
+
+def _outputs(v):
+  """Says what is wrong with the names of what prediction writes."""
+  found = []
+  endings = {"output": (".csv", ".parquet"), "embeddings": (".npz",)}
+  for name, allowed in endings.items():
+    path = v[name]
+    wanted = name == "output" or path
+    if wanted and not (path or "").endswith(allowed):
+      found.append(
+        f"Expected --{name}, a file that ends in {' or '.join(allowed)}. "
+        f"Received: --{name}={path}"
+      )
+  for name in (*endings, "tensorboard_projector"):
+    folder = v[name] and (os.path.dirname(v[name]) or ".")
+    if folder and not _writable(folder):
+      found.append(
+        f"Expected --{name} to be where this user may write. "
+        f"Received: --{name}={v[name]}"
+      )
+  return found
 
 
 def _writable(path):

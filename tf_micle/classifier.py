@@ -134,6 +134,8 @@ class Classifier(tf.keras.Model):
   @tf.autograph.experimental.do_not_convert
   def predict_step(self, batch):
     """Returns the features of a batch's views, float32 (b * v, f)."""
+    # `predict_on_batch` hands it over in a tuple of one.
+    batch, _, _ = tf.keras.utils.unpack_x_y_sample_weight(batch)
     return self.features(view_batch.merge(batch["views"]))
 
   def features(self, images):

@@ -30,10 +30,8 @@ def score(
   features = model.predict(batches, verbose=0)  # (n, f)
   if unit == "image":
     items = [np.array([i]) for i in range(len(features))]
-    probabilities = np.asarray(model.probabilities(features))
   else:
     items = _bags(table.bag_id)
-    probabilities = _pooled(model, features, items)
   first = np.array([item[0] for item in items], int)
   rows = [" ".join(str(row) for row in table.row[item]) for item in items]
   return Predictions(
@@ -44,11 +42,26 @@ def score(
     bag_id=table.bag_id[first],
     row=np.array(rows, str),
     labels=relabel(table.labels[first], class_names, trained_names),
-    probabilities=probabilities,
+    probabilities=probabilities(model, features, items, unit),
     metadata={
       name: _shared(values, items) for name, values in table.metadata.items()
     },
   )
+
+
+def probabilities(model, features, items, unit):
+  """Returns each item's probabilities, float32 (items, classes).
+
+  Args:
+    model: `classifier.Classifier`.
+    features: float32 (n, f), of images.
+    items: list of the places of each item's images among the features; with
+      unit 'image' one each, in order.
+    unit: 'image', or 'bag': then the images of an item are pooled.
+  """
+  if unit == "image":
+    return np.asarray(model.probabilities(features))
+  return _pooled(model, features, items)
 
 
 def validate(model, batches, split, *, task, class_names):
