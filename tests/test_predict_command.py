@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 
 import run
 from data.builder import build
-from tf_micle import stop_signal
+from tf_micle import parquet, stop_signal
 
 SIZE = 40  # Above 32 pixels evaluation crops.
 
@@ -136,6 +137,25 @@ def test_predictions_are_those_of_evaluation(predict, clinic, tuned, tmp_path):
   assert status == run.DONE
   assert_as_evaluated(rows, read(tuned / "eval" / "test" / "predictions.csv"))
   assert not (tmp_path / "out.csv.partial").exists()
+
+
+def test_parquet_holds_the_same(predict, tmp_path, capsys, monkeypatch):
+  path = tmp_path / "out.parquet"
+  with monkeypatch.context() as patch:
+    patch.setitem(sys.modules, "pyarrow", None)
+    assert predict(output=path) == run.BAD_USE
+  assert "pyarrow<21" in capsys.readouterr().err
+  if parquet.fault():
+    pytest.skip("No pyarrow that works.")
+  from pyarrow import parquet as arrow_parquet
+
+  assert predict() == predict(output=path) == run.DONE
+  rows = arrow_parquet.read_table(path).to_pylist()
+  texts = [{k: str(v) for k, v in row.items()} for row in rows]
+  assert texts == [
+    {**row, **{k: str(float(row[k])) for k in row if "probability" in k}}
+    for row in read(tmp_path / "out.csv")
+  ]
 
 
 def test_a_bag_has_one_row(predict, clinic, tmp_path):

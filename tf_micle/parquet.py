@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import os
 
 
 def fault():
-  """Returns why Parquet cannot be written, in a list; empty where it can."""
-  if importlib.util.find_spec("pyarrow"):
-    return []
-  return [
-    "Expected pyarrow to be installed, which writes Parquet: pip install "
-    "pyarrow, or name an --output that ends in .csv. Received: no pyarrow"
-  ]
+  """Returns why Parquet cannot be written, in a list; empty where it can.
+
+  The latest pyarrow, which TFDS brings along, is there and does not import: it
+  needs NumPy 2, and TensorFlow 2.15 NumPy 1.
+  """
+  try:
+    from pyarrow import csv, parquet  # noqa: F401
+  except ImportError as error:
+    return [
+      "Expected a pyarrow that works with NumPy 1, to write Parquet: pip "
+      "install 'pyarrow<21', or name an --output that ends in .csv. Received: "
+      f"{error}"
+    ]
+  return []
 
 
-def from_csv(source, path, *, numbers):
+def from_csv(source, path, *, floats, integers):
   """Turns a CSV file into a Parquet file, a block at a time.
 
   Args:
     source: the CSV file, with a header, in UTF-8.
     path: the file to write; it takes this name when complete.
-    numbers: columns of floats; all others hold texts.
+    floats, integers: names of such columns; all others hold texts.
   """
   import pyarrow
   from pyarrow import csv as arrow_csv
@@ -32,8 +38,9 @@ def from_csv(source, path, *, numbers):
   with open(source, encoding="utf-8", newline="") as file:
     header = next(csv.reader(file))
   types = {
-    name: pyarrow.float64() if name in numbers else pyarrow.string()
-    for name in header
+    **dict.fromkeys(header, pyarrow.string()),
+    **dict.fromkeys(floats, pyarrow.float64()),
+    **dict.fromkeys(integers, pyarrow.int64()),
   }
   reader = arrow_csv.open_csv(
     source,

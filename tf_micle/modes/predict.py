@@ -116,8 +116,7 @@ def run(mode, options, strategy, images, findings):
     files.close()
   counts = files.counts
   if not stopped:
-    width = _feature_width(files)
-    _place(mode, files, tuned.class_names, width)
+    _place(mode, files, tuned.class_names, options.unit)
   return Outcome(counts["rows"], counts["rejected"], stopped)
 
 
@@ -185,8 +184,9 @@ def _progress_bar(total, first):
   )
 
 
-def _place(mode, files, class_names, width):
+def _place(mode, files, class_names, unit):
   """Puts what is complete in its place, the predictions last."""
+  width = _feature_width(files)
   count = files.counts["embedded"]
   features = files.path(prediction_files.FEATURES)
   if mode.embeddings:
@@ -213,8 +213,12 @@ def _place(mode, files, class_names, width):
     )
   table = files.path(prediction_files.ROWS)
   if mode.output.endswith(".parquet"):
-    numbers = {f"probability_{name}" for name in class_names}
-    parquet.from_csv(table, mode.output, numbers=numbers)
+    parquet.from_csv(
+      table,
+      mode.output,
+      floats=[f"probability_{name}" for name in class_names],
+      integers=["row"] * (unit == "image"),
+    )
   else:
     os.replace(table, mode.output)
   files.remove()
