@@ -114,7 +114,8 @@ def finetune_sweep(options, findings):
     options.model_dir,
     commands,
     select_by=options.select_by,
-    ends=(BAD_USE, STOPPED),
+    bad_use=BAD_USE,
+    stopped=STOPPED,
   )
   if status:
     return status
@@ -200,8 +201,14 @@ def _session(options, findings):
     reader.pick(training_run.RunOptions, options),
     _strategy(options, findings),
     flags=options._asdict(),
-    may_change=_MAY_CHANGE,
+    may_change=_may_change(options.mode),
   )
+
+
+def _may_change(mode):
+  """Returns the flags that may differ when a run goes on."""
+  # What picks the checkpoint of fine-tuning stays what it was.
+  return _MAY_CHANGE - {"eval_split"} if mode == "finetune" else _MAY_CHANGE
 
 
 def _strategy(options, findings):
@@ -214,7 +221,8 @@ def _strategy(options, findings):
     return None
   logging.info("Devices: %s", distribution.describe(strategy))
   replicas = strategy.num_replicas_in_sync
-  if options.train_batch_size % replicas:
+  trains = options.mode in ("pretrain", "finetune")
+  if trains and options.train_batch_size % replicas:
     findings.add(
       f"Expected --train_batch_size to be a multiple of the {replicas} devices."
       f" Received: --train_batch_size={options.train_batch_size}"

@@ -90,7 +90,7 @@ def tuned(data, arm, seed):
       "--mode=finetune",
       *data_flags(data, "finetune"),
       *([] if start is None else [f"--checkpoint={start}"]),
-      f"--sweep=benchmarks/{sweep}.sweep",
+      f"--sweep=benchmarks/{data}_{sweep}.sweep",
       f"--label_fraction={_FRACTION.value}",
       f"--seed={seed}",
       f"--model_dir={folder}",

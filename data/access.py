@@ -22,6 +22,7 @@ class DataOptions:
   patient_feature: str | None
   use_micle: bool
   unit: str
+  uncertain: str
   bag_views: int
   label_fraction: float
   train_batch_size: int
@@ -85,12 +86,15 @@ class DataAccess:
 
   def labelled(self, source, *, for_training):
     """Returns a `labelled.LabelledSplit`; for training, of a share of it."""
-    fraction = self._options.label_fraction if for_training else 1.0
+    options = self._options
+    if not for_training:
+      return labelled.labelled(source, unit=options.unit)
     return labelled.labelled(
       source,
-      unit=self._options.unit,
-      fraction=fraction,
-      seed=self._options.seed,
+      unit=options.unit,
+      uncertain=options.uncertain,
+      fraction=options.label_fraction,
+      seed=options.seed,
     )
 
   def labelled_batches(self, source, first_step):

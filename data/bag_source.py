@@ -28,7 +28,8 @@ class BagSource:
     digest: hexadecimal, tells one version of the data from another.
     key_id: tells one key of the pseudonyms from another; '' without patients.
     patients: returns the pseudonyms of the split's patients, sorted; () where
-      they are not known.
+      not even images can be told apart.
+    patients_known: whether these are patients; otherwise each image is its own.
     read: from a shuffle seed, int64 (), to a `tf.data.Dataset` of one pass over
       the bags: dicts of `patient_key` int64 (), `patient_id` and `bag_id`
       string (), `image` string (m,) (encoded), `row` int64 (m,),
@@ -46,6 +47,7 @@ class BagSource:
   digest: str
   key_id: str
   patients: Callable[[], tuple[str, ...]]
+  patients_known: bool
   read: Callable[[tf.Tensor], tf.data.Dataset]
 
 
@@ -94,6 +96,7 @@ def bag_tfrecords(data_dir, split):
     digest=_digest(description, split),
     key_id=description.key_id,
     patients=lambda: dataset_json.load_patients(data_dir, split, description),
+    patients_known=True,
     read=read,
   )
 

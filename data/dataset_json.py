@@ -202,6 +202,12 @@ def load_patients(
     with open(path, encoding="utf-8", newline="") as file:
       rows = csv.DictReader(file)
       found = tuple(r["patient_id"] or "" for r in rows if r["split"] == split)
+  except FileNotFoundError as error:
+    raise DatasetError(
+      f"Expected {PATIENTS_FILE_NAME} in {str(data_dir)!r}, by which training "
+      "and test patients are kept apart. Received a folder without it: copy it "
+      "too, or build the data set again."
+    ) from error
   except (OSError, KeyError, ValueError, csv.Error) as error:
     raise _damaged(path, f"{error!r}") from error
   if patient_digest(found) != description.splits[split].patient_digest:

@@ -22,11 +22,14 @@ class LabelledSplit:
     source: its `BagSource`.
     table: the `image_table.ImageTable` of its images.
     unit: 'image' or 'bag': what has a label.
+    left_out: items of the whole split without a label; a bag, also one whose
+      images have several.
   """
 
   source: bag_source.BagSource
   table: image_table.ImageTable
   unit: str
+  left_out: int
 
   @property
   def num_items(self):
@@ -43,17 +46,18 @@ class LabelledSplit:
     return self.table.labels[first]
 
 
-def labelled(source, *, unit, fraction=1.0, seed=0):
+def labelled(source, *, unit, uncertain="ignore", fraction=1.0, seed=0):
   """Returns the part of a split that has labels, of a share of its patients.
 
   The patients of each stratum (their most frequent class, or rarest positive
   finding) stand in an order drawn from the seed, and the first `fraction` of
   them, rounded up, are taken: a smaller fraction is inside a larger one, and
-  each class keeps a patient.
+  each stratum keeps a patient.
 
   Args:
     source: a `BagSource` with labels.
     unit: as in `by_unit`; images without a known label are left out.
+    uncertain: 'ignore': an uncertain finding is not known either.
     fraction: of the patients with labels, in (0, 1].
     seed: of the draw.
 
@@ -63,9 +67,12 @@ def labelled(source, *, unit, fraction=1.0, seed=0):
   Raises:
     ValueError: if no label is known.
   """
-  known = _with_known_labels(by_unit(source, unit))
+  known = _with_known_labels(by_unit(source, unit), uncertain)
   table = image_table.read(known)
   chosen = _draw_patients(table, source.task, fraction, seed)
+  by_bag = unit == "bag"
+  items = len(set(table.bag_id)) if by_bag else len(table.row)
+  left_out = (source.num_bags if by_bag else source.num_images) - items
   if not chosen:
     raise ValueError(
       f"Expected labels in {source.name}. Received: no known label. Build the "
@@ -80,7 +87,7 @@ def labelled(source, *, unit, fraction=1.0, seed=0):
     num_images=len(table.row),
     patients=lambda: tuple(chosen) if source.patients() else (),
   )
-  return LabelledSplit(subset, table, unit)
+  return LabelledSplit(subset, table, unit, left_out)
 
 
 def by_unit(source, unit):
@@ -133,7 +140,7 @@ def bag_label(labels):
   return tf.where(stated(1.0), 1.0, label)
 
 
-def _with_known_labels(source):
+def _with_known_labels(source, uncertain):
   """Returns `source` less the images without a known label."""
   key = "labels" if source.task == "multi_label" else "label"
   per_image = {"image", "row", key}
@@ -142,6 +149,8 @@ def _with_known_labels(source):
   def known(labels):
     if labels.dtype.is_integer:
       return labels >= 0
+    if uncertain == "ignore":
+      return tf.reduce_any(labels >= 0, axis=-1)  # NaN is not.
     return tf.reduce_any(~tf.math.is_nan(labels), axis=-1)
 
   def only_known(bag):

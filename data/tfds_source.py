@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +13,7 @@ import tensorflow_datasets as tfds
 from data import bag_source
 
 _ALL = tf.int64.max
+_MOST_EXAMPLES = 200_000
 _HASH_KEY = [0x5EED, 0xBA6]
 
 
@@ -75,7 +77,7 @@ def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
   @functools.cache
   def patients():
     if not patient_feature:
-      return ()
+      return _examples(info.splits[split])
     bags = read(None).map(lambda bag: bag["patient_id"])
     return tuple(sorted(p.decode() for p in bags.as_numpy_iterator()))
 
@@ -89,9 +91,27 @@ def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
     digest=hashlib.sha256(
       f"{info.full_name} {split} {num_images}".encode()
     ).hexdigest(),
-    key_id=f"tfds:{builder.name}:{patient_feature}" if patient_feature else "",
+    key_id=f"tfds:{info.full_name}:{patient_feature or 'images'}",
     patients=patients,
+    patients_known=bool(patient_feature),
     read=read,
+  )
+
+
+def _examples(split):
+  """Returns a name for each example, the same in every split that has it.
+
+  So parts of a split, 'train[:50%]', can be told apart where patients are not
+  known. () for more of them than a run should remember.
+  """
+  if split.num_examples > _MOST_EXAMPLES:
+    return ()
+  return tuple(
+    sorted(
+      f"{os.path.basename(file.filename)}:{file.skip + k}"
+      for file in split.file_instructions
+      for k in range(file.take)
+    )
   )
 
 

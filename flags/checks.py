@@ -23,16 +23,6 @@ _RANGES = {
   "focal_gamma": ("a finite focal_gamma", math.isfinite),
   "specificity": ("0 < specificity < 1", lambda x: 0 < x < 1),
 }
-# Flags that say nothing in another mode.
-_OF_ONE_MODE = {
-  "sweep": "finetune",
-  "compare": "eval",
-  "manifest": "predict",
-  "image_root": "predict",
-  "output": "predict",
-  "embeddings": "predict",
-  "tensorboard_projector": "predict",
-}
 # The first one says in steps what the second one says in epochs.
 EITHER_OR = {
   "train_steps": "train_epochs",
@@ -48,12 +38,13 @@ def out_of_range(name, value):
   return [f"Expected {what}. Received: --{name}={value}"]
 
 
-def findings(v, present):
+def findings(v, given, *, modes):
   """Returns a line for each value, or pair of values, that cannot work.
 
   Args:
     v: dict of every flag's value.
-    present: names of the flags that the user set.
+    given: names of the flags that the user set.
+    modes: dict of flag to the modes that use it, for those that not all do.
   """
   found = []
 
@@ -64,8 +55,14 @@ def findings(v, present):
 
   found += [fault for name in _RANGES for fault in out_of_range(name, v[name])]
   for steps, epochs in EITHER_OR.items():
-    both = steps in present and epochs in present
+    both = steps in given and epochs in given
     expect(not both, f"--{steps} or --{epochs}, not both", steps, epochs)
+  for name in sorted(given & set(modes)):
+    other = " or ".join(f"--mode={mode}" for mode in modes[name])
+    what = f"--{name} with {other} only"
+    if v["mode"] in ("eval", "predict"):
+      what += f"; --mode={v['mode']} takes what the run has"
+    expect(v["mode"] in modes[name], what, "mode", name)
   expect(
     v["dataset"] or not v["patient_feature"],
     "--patient_feature together with --dataset only; bag TFRecords have "
@@ -73,38 +70,65 @@ def findings(v, present):
     "patient_feature",
   )
   expect(
-    v["checkpoint"] is None or _may_be_checkpoint(v["checkpoint"]),
+    v["checkpoint"] is None
+    or _may_be_checkpoint(v["checkpoint"])
+    or (
+      v["mode"] in ("pretrain", "finetune")
+      and _may_be_checkpoint(v["model_dir"] or "")
+    ),
     "--checkpoint to be a run's folder or a checkpoint in it",
     "checkpoint",
   )
-  expect(
-    v["mode"] != "pretrain" or v["optimizer"] != "adamw",
-    "lars, momentum or adam for pretraining",
-    "optimizer",
-  )
-  for name, mode in _OF_ONE_MODE.items():
+  if v["mode"] == "finetune":
+    _check_finetuning(v, given, expect)
+  elif v["mode"] == "pretrain":
     expect(
-      v[name] is None or v["mode"] == mode,
-      f"--{name} with --mode={mode} only",
-      "mode",
-      name,
+      v["optimizer"] != "adamw",
+      "lars, momentum or adam for pretraining",
+      "optimizer",
     )
+  elif v["checkpoint"] and v["model_dir"]:
+    expect(
+      _inside(v["checkpoint"], v["model_dir"]),
+      "a checkpoint of the run: whom it saw and its classes are the run's",
+      "checkpoint",
+      "model_dir",
+    )
+  if v["mode"] == "predict":
+    found += _outputs(v)
+  return found + _model_dir(v)
+
+
+def _check_finetuning(v, given, expect):
+  picks = v["select_by"] != "none"
   expect(
-    v["sweep"] is None or v["select_by"] != "none",
+    picks or v["sweep"] is None,
     "a score to pick the best of a sweep by",
     "sweep",
     "select_by",
   )
   expect(
-    not v["early_stopping"] or v["select_by"] != "none",
+    picks or not v["early_stopping"],
     "a score to stop early by",
     "early_stopping",
     "select_by",
   )
-  found += _model_dir(v)
-  if v["mode"] == "predict":
-    found += _outputs(v)
-  return found
+  for name in {"bag_pooling", "bag_views"} & given:
+    expect(v["unit"] == "bag", f"--{name} with --unit=bag only", name, "unit")
+  layers = {"none": 0, "linear": 1, "nonlinear": v["num_proj_layers"]}
+  most = layers[v["proj_head_mode"]]
+  expect(
+    v["ft_proj_selector"] <= most,
+    f"--ft_proj_selector from 0 to {most}, the projection head's layers",
+    "ft_proj_selector",
+    "proj_head_mode",
+    "num_proj_layers",
+  )
+
+
+def _inside(path, folder):
+  path, folder = os.path.realpath(path), os.path.realpath(folder)
+  return path == folder or path.startswith(folder + os.sep)
 
 
 def _model_dir(v):

@@ -19,12 +19,17 @@ def read(path):
     ValueError: where flags.json is there and cannot be read.
   """
   folder = os.path.abspath(path)
-  for _ in range(3):
-    file_name = os.path.join(folder, FILE_NAME)
-    if os.path.isfile(file_name):
-      return _load(file_name)
+  if not os.path.isdir(folder):
     folder = os.path.dirname(folder)
-  return {}
+  if os.path.basename(folder) in ("checkpoints", "best"):
+    folder = os.path.dirname(folder)
+  file_name = os.path.join(folder, FILE_NAME)
+  return _load(file_name) if os.path.isfile(file_name) else {}
+
+
+def goes_on(model_dir):
+  """Whether a run in this folder has a checkpoint to go on from."""
+  return os.path.exists(os.path.join(model_dir, "checkpoints", "checkpoint"))
 
 
 def _load(file_name):

@@ -59,11 +59,13 @@ def predicted(options, outcome, rejected_path):
 
 
 def _after_pretraining(options):
-  data = ""
-  if not options.demo:
-    data = f" --data_dir={options.data_dir} --model_dir=TUNED"
+  data = "" if options.demo else " --model_dir=TUNED"
+  for name in ("data_dir", "dataset", "patient_feature"):
+    if getattr(options, name):
+      data += f" --{name}={getattr(options, name)}"
   yield (
-    "A classifier from a tenth of the labels: python run.py --mode=finetune "
+    "A classifier, from a tenth of the labels if there are any: "
+    "python run.py --mode=finetune "
     f"--label_fraction=0.1 --checkpoint={options.model_dir}{data}"
   )
   if options.demo:

@@ -42,6 +42,16 @@ _OTHER = {
   **checks.EITHER_OR,
   **{epochs: steps for steps, epochs in checks.EITHER_OR.items()},
 }
+# Flags that not every mode uses.
+_MODES = {
+  **dict.fromkeys(
+    ("use_micle", "temperature", "hidden_norm", "lineareval_while_pretraining"),
+    ("pretrain",),
+  ),
+  "specificity": ("eval",),
+  "bootstrap_samples": ("eval",),
+  "compare": ("eval",),
+}
 # Where the images of a run come from; taken over together or not at all.
 _SOURCE = ("data_dir", "dataset", "patient_feature")
 # Modes that use a run which is there, and train nothing.
@@ -124,7 +134,8 @@ def options():
   values["resnet_depth"] = int(values["resnet_depth"])
   fields = sorted(values) + ["demo"]
   frozen = collections.namedtuple("Options", fields)(**values, demo=demo)
-  return frozen, findings + checks.findings(values, given)
+  findings += checks.findings(values, given, modes=_modes())
+  return frozen, findings
 
 
 def given(*, but=()):
@@ -186,10 +197,30 @@ def _data_flags(source_too):
   return names + list(_SOURCE) * source_too
 
 
+def _modes():
+  """Returns the modes of each flag that not every mode uses."""
+  finetuning_only = dict.fromkeys(_names([finetuning]), ("finetune",))
+  training_only = dict.fromkeys(
+    [*_names([model, augmentation]), "image_size", "train_split"],
+    ("pretrain", "finetune"),
+  )
+  predicting_only = dict.fromkeys(_names([prediction]), ("predict",))
+  return {**training_only, **finetuning_only, **predicting_only, **_MODES}
+
+
 def _earlier_run(mode):
-  """Returns the flags of the run that this one builds on, {} where none."""
-  paths = dict.fromkeys(_USES_RUN, FLAGS.model_dir)
-  path = {**paths, "finetune": FLAGS.checkpoint}.get(mode)
+  """Returns the flags of the run that this one builds on, {} where none.
+
+  That is the run itself where it goes on, or is evaluated or predicts.
+  """
+  path = None
+  own = FLAGS.model_dir
+  if mode in _USES_RUN or (
+    mode == "finetune" and own and inherited.goes_on(own)
+  ):
+    path = own
+  elif mode == "finetune":
+    path = FLAGS.checkpoint
   return inherited.read(path) if path else {}
 
 

@@ -7,7 +7,12 @@ import itertools
 from flags import checks
 
 # What the sweep itself sets or needs.
-_NOT_SWEPT = ("mode", "model_dir", "sweep", "select_by", "flagfile")
+_NOT_SWEPT = (
+  *("mode", "model_dir", "sweep", "flagfile", "compare"),
+  # Scores of other data, or other scores, cannot be compared.
+  *("select_by", "train_split", "eval_split", "label_fraction", "unit"),
+  *("data_dir", "dataset", "patient_feature", "strategy", "tpu_name"),
+)
 
 
 def read(path, known):

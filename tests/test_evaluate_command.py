@@ -3,6 +3,8 @@
 import csv
 import json
 import logging
+import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -130,7 +132,7 @@ def test_what_a_reader_must_know_is_said(evaluate, tuned, another_site, caplog):
 
 
 def test_classes_go_by_name_at_another_site(
-  evaluate, tuned, another_site, demo_records
+  evaluate, tuned, another_site, demo_records, capsys
 ):
   names = dataset_json.load(demo_records).class_names
   new_name = {names[0]: "zzz", names[1]: names[1]}
@@ -147,7 +149,12 @@ def test_classes_go_by_name_at_another_site(
     "names", {"external": 12}, same_key=True, change=renamed
   )
   assert evaluate(data_dir=records, eval_split="external") == run.DONE
-  _, rows = read(tuned / "eval" / "clinic_b-external")
+  # Two sites of one name do not share a folder.
+  (folder,) = re.findall(
+    r"In (\S+clinic_b-external\S*):", capsys.readouterr().out
+  )
+  result, rows = read(pathlib.Path(folder))
+  assert "does not know zzz: their" in result["notes"][0]
   labels = {row["label"] for row in rows}
   assert names[1] in labels
   assert "" in labels
@@ -185,3 +192,20 @@ def test_what_is_no_tuned_run_is_said(evaluate, demo_records, tmp_path, capsys):
   printed = capsys.readouterr().err
   assert "'tset'" in printed
   assert "metrics.json" in printed
+
+
+def test_the_network_and_whom_it_saw_are_those_of_the_run(
+  evaluate, tuned, demo_records, tmp_path, capsys
+):
+  other = tmp_path / "other"
+  tiny.command(mode="finetune", data_dir=demo_records, model_dir=other)
+  assert evaluate(checkpoint=other, unit="bag", image_size=32) == run.BAD_USE
+  printed = capsys.readouterr().err
+  assert "a checkpoint of the run" in printed
+  assert "--unit with --mode=finetune only" in printed
+  assert "--image_size" in printed
+  newest = tuned / "checkpoints" / "ckpt-2"
+  assert evaluate(checkpoint=newest, eval_split="test") == run.DONE
+  (other / "trained_on.json").unlink()
+  assert evaluate(model_dir=other) == run.BAD_USE
+  assert "trained_on.json" in capsys.readouterr().err

@@ -146,7 +146,7 @@ ROWS = [
   {"unit": "bag", "bag_pooling": "max", "optimizer": "lars"},
   {"unit": "bag", "bag_pooling": "attention", "optimizer": "adamw"},
   {"class_weights": "balanced", "focal_gamma": 2, "select_by": "mean_auprc"},
-  {"ft_proj_selector": 1, "select_by": "brier", "zero_init_logits_layer": 1},
+  {"ft_proj_selector": 1, "select_by": "brier", "zero_init_logits_layer": True},
   {"fine_tune_after_block": 2, "select_by": "balanced_accuracy"},
 ]
 
@@ -177,6 +177,8 @@ def test_findings_with_gaps_are_learnt_and_scored_by_case(tmp_path, uncertain):
       uncertain=uncertain,
       unit=unit,
       class_weights="balanced",
+      # The few cases of validation need not have both values of a finding.
+      select_by="brier",
       **arguments,
     )
     == run.DONE
@@ -199,12 +201,65 @@ def test_what_cannot_work_is_said_before_anything_is_written(
   printed = capsys.readouterr().err
   assert "'trian'" in printed
   assert (
-    finetune(label_fraction=2, focal_gamma="inf", compare="x", sweep="none")
+    finetune(
+      label_fraction=2,
+      focal_gamma="inf",
+      compare="x",
+      bag_views=2,
+      ft_proj_selector=3,
+      temperature=1,
+    )
     == run.BAD_USE
   )
   printed = capsys.readouterr().err
-  for what in ("label_fraction", "focal_gamma", "--compare", "--sweep"):
+  for what in (
+    "label_fraction",
+    "focal_gamma",
+    "--compare with --mode=eval only",
+    "--bag_views with --unit=bag only",
+    "--ft_proj_selector from 0 to 2",
+    "--temperature with --mode=pretrain only",
+  ):
     assert what in printed
+  assert not (tmp_path / "tuned").exists()
+
+
+def test_a_run_that_goes_on_forgets_no_patient(
+  finetune, pretrained, tmp_path, capsys
+):
+  assert finetune(checkpoint=pretrained, train_steps=2) == run.DONE
+  before = trained_on.read(str(tmp_path / "tuned"))
+  assert [one.stage for one in before] == ["pretrain", "finetune", "select"]
+  assert finetune(train_steps=3, checkpoint_steps=3) == run.DONE
+  assert trained_on.read(str(tmp_path / "tuned")) == before
+  # Nor may it be picked on others than before.
+  assert finetune(train_steps=4, eval_split="test") == run.BAD_USE
+  assert "--eval_split: was 'validation'" in capsys.readouterr().err
+
+
+def test_a_score_that_the_labels_do_not_define_is_refused(tmp_path, capsys):
+  (tmp_path / "site").mkdir()
+  site = Site(tmp_path / "site")
+  rows = [
+    [f"{k}.png", f"p{k}", "ab"[k % 2 * (k < 8)], "train" if k < 8 else "dev"]
+    for k in range(12)
+  ]
+  site.write("image,patient_id,label,split", *rows)
+  assert site.run() == 0
+  arguments = {
+    "mode": "finetune",
+    "optimizer": "momentum",
+    "data_dir": site.output,
+    "model_dir": tmp_path / "tuned",
+    "eval_split": "dev",
+  }
+  assert tiny.command(**arguments) == run.BAD_USE
+  printed = capsys.readouterr().err
+  assert "brier" in printed
+  assert "--select_by=mean_auroc" in printed
+  arguments["train_split"] = "dev"
+  assert tiny.command(**arguments, select_by="none") == run.BAD_USE
+  assert "at least two classes" in capsys.readouterr().err
   assert not (tmp_path / "tuned").exists()
 
 

@@ -71,10 +71,19 @@ def test_the_label_of_a_bag(labels, expected):
 
 
 def test_findings_of_which_none_is_stated_are_unlabelled():
-  labels = [[[NAN, NAN, NAN], [NAN, 0, NAN]], [[-1, NAN, NAN]]]
+  labels = [[[NAN, NAN, NAN], [NAN, 0, NAN]], [[-1, 1, NAN]]]
   found = split([2, 1], task="multi_label", labels=labels)
   np.testing.assert_array_equal(found.table.row, [1, 2])
-  np.testing.assert_array_equal(found.labels, [[NAN, 0, NAN], [-1, NAN, NAN]])
+  np.testing.assert_array_equal(found.labels, [[NAN, 0, NAN], [-1, 1, NAN]])
+
+
+def test_what_is_uncertain_only_is_known_where_it_counts():
+  labels = [[[-1, NAN, NAN]], [[0, -1, NAN]]]
+  source = toy_bags.toy_bags([1, 1], task="multi_label", labels=labels)
+  ignored = labelled.labelled(source, unit="image")
+  assert (ignored.num_items, ignored.left_out) == (1, 1)
+  counted = labelled.labelled(source, unit="image", uncertain="ones")
+  assert (counted.num_items, counted.left_out) == (2, 0)
 
 
 def test_fractions_are_nested_stratified_and_fixed_by_the_seed():

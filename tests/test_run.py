@@ -17,8 +17,8 @@ import run
 from tf_micle import run_log
 
 # What each enum flag may be told here; two of the strategies need hardware or
-# processes, two modes need a fine-tuned run, and AdamW is for fine-tuning: these
-# have tests of their own.
+# processes, two modes a fine-tuned run, and AdamW is for fine-tuning: they have
+# tests of their own.
 _ELSEWHERE = {"tpu", "multi_worker", "eval", "predict", "adamw"}
 _BY_MODULE = flags.FLAGS.flags_by_module_dict()
 ENUMS = {

@@ -23,7 +23,7 @@ def validate(parts, selected, scores, name="top1", first=1):
 
 
 def kept(tmp_path):
-  newest = tf.train.latest_checkpoint(str(tmp_path / selection.FOLDER))
+  newest = tf.train.latest_checkpoint(str(tmp_path / "best"))
   return int(newest.rsplit("-")[-1])
 
 
@@ -53,7 +53,7 @@ def test_a_run_that_goes_on_selects_as_one_that_never_stopped(tmp_path):
   parts, part = make(tmp_path / "part", patience=2, rows=rows)
   assert part.exhausted
   validate(parts, part, [0.5], first=4)  # Worse than the 0.6 before.
-  assert not (tmp_path / "part" / selection.FOLDER / "checkpoint").exists()
+  assert not (tmp_path / "part" / "best" / "checkpoint").exists()
 
 
 def test_an_undefined_score_is_never_the_best(tmp_path):

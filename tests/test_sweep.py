@@ -83,7 +83,7 @@ def test_arms_run_once_and_the_best_that_ended_well_is_picked(tmp_path):
 
   def search(statuses):
     return grid_search.search(
-      tmp_path, arms(statuses), select_by="top1", ends=(2, 143)
+      tmp_path, arms(statuses), select_by="top1", bad_use=2, stopped=143
     )
 
   # The second is the best, but fails.
@@ -99,12 +99,12 @@ def test_arms_run_once_and_the_best_that_ended_well_is_picked(tmp_path):
   assert len(lines) == 4
 
 
-@pytest.mark.parametrize("status", [2, 143])
-def test_a_stopped_arm_and_a_fault_of_all_end_the_sweep(tmp_path, status):
+@pytest.mark.parametrize(("status", "ended"), [(2, 2), (143, 143)])
+def test_a_stop_and_a_fault_of_all_end_a_sweep(tmp_path, status, ended):
   command = [sys.executable, "-c", f"import sys; sys.exit({status})"]
   arms = [({"seed": f"{k}"}, command, str(tmp_path / f"{k}")) for k in range(2)]
-  ended, result = grid_search.search(
-    tmp_path, arms, select_by="top1", ends=(2, 143)
+  found, result = grid_search.search(
+    tmp_path, arms, select_by="top1", bad_use=2, stopped=143
   )
-  assert ended == status
+  assert found == ended
   assert result == {"arms": [], "best": None}

@@ -76,7 +76,7 @@ def test_each_image_is_a_bag_of_one(prepared):
   assert sorted(k for k, _, _ in found) == list(range(IMAGES))
   assert all(label == k % CLASSES for k, label, _ in found)
   assert len({who for _, _, who in found}) == IMAGES
-  assert source.patients() == ()
+  assert not source.patients_known
 
 
 @pytest.mark.parametrize(("feature", "count"), [("patient", 5), ("age", 2)])
@@ -103,9 +103,14 @@ def test_images_of_no_known_patient_are_bags_of_their_own(prepared):
   assert len({whose[k] for k in range(0, IMAGES, PATIENTS)}) == unknown
 
 
-def test_a_slice_of_a_split_has_its_own_size(prepared):
-  source = tfds_source.tfds_bags("grey", "train[:40%]", data_dir=prepared)
-  assert source.num_images == 6
+def test_slices_of_a_split_know_what_they_share(prepared):
+  first, last, whole = (
+    tfds_source.tfds_bags("grey", split, data_dir=prepared)
+    for split in ("train[:40%]", "train[40%:]", "train")
+  )
+  assert first.num_images == len(first.patients()) == 6
+  assert not set(first.patients()) & set(last.patients())
+  assert {*first.patients(), *last.patients()} == set(whole.patients())
 
 
 @pytest.mark.parametrize(

@@ -62,11 +62,15 @@ def finetune_options(**changes):
 
 
 def command(**changes):
-  """Runs `run.py` in this process with FLAGS and `changes`.
+  """Runs `run.py` in this process with the mode's flags and `changes`.
 
   A change of None takes the flag out. Returns the exit status.
   """
-  values = {**FLAGS, "train_steps": 2, "log_steps": 1, **changes}
+  mode = changes.get("mode", "pretrain")
+  values = {"pretrain": FLAGS, "finetune": _SHARED}.get(mode, {})
+  if mode != "eval":
+    values = {**values, "train_steps": 2, "log_steps": 1}
+  values = {**values, **changes}
   arguments = [f"--{k}={v}" for k, v in values.items() if v is not None]
   flags.FLAGS.unparse_flags()
   try:

@@ -80,5 +80,6 @@ def toy_bags(sizes, *, size=16, task="multi_class", labels=None, patients=None):
     digest="0",
     key_id="k",
     patients=lambda: tuple(sorted(set(patients))),
+    patients_known=True,
     read=read,
   )

@@ -9,7 +9,7 @@ import os
 import tensorflow as tf
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
-FOLDER = "checkpoints"
+FOLDER, BEST_FOLDER = "checkpoints", "best"
 
 
 class CheckpointError(ValueError):
@@ -60,7 +60,7 @@ class RunCheckpoints:
       ) from error
     return int(self._iterations.numpy())
 
-  def start(self, initial, models, *, least_matched=1.0):
+  def start(self, initial, models):
     """Puts the run where it is to begin, by this policy:
 
     1. This run's newest checkpoint, with all that it holds.
@@ -69,8 +69,8 @@ class RunCheckpoints:
 
     Args:
       initial: as `path` in `find`, or None.
-      models: dict of name to built model, a part of this run.
-      least_matched: as in `initialise`.
+      models: as `parts` and `least_matched` in `initialise`: dict of name to
+        (built model, a part of this run; least share).
 
     Returns:
       The steps done, and a line that says what was restored.
@@ -82,7 +82,11 @@ class RunCheckpoints:
     if first_step is not None:
       return first_step, f"goes on from {self.latest}"
     if initial:
-      taken = initialise(initial, models, least_matched=least_matched)
+      taken = initialise(
+        initial,
+        {name: model for name, (model, _) in models.items()},
+        least_matched={name: least for name, (_, least) in models.items()},
+      )
       return 0, "starts from " + taken
     return 0, "starts from random weights"
 
@@ -98,6 +102,16 @@ class RunCheckpoints:
   def latest(self):
     """The newest checkpoint's path, or None."""
     return self._manager.latest_checkpoint
+
+
+def run_dir(path):
+  """Returns the folder of the run that `path`, as in `find`, belongs to."""
+  folder = os.path.abspath(path)
+  if not os.path.isdir(folder):
+    folder = os.path.dirname(folder)
+  if os.path.basename(folder) in (FOLDER, BEST_FOLDER):
+    folder = os.path.dirname(folder)
+  return folder
 
 
 def find(path):
@@ -137,14 +151,14 @@ def digest(path):
   return found.hexdigest()
 
 
-def initialise(path, parts, *, least_matched=1.0):
+def initialise(path, parts, *, least_matched=None):
   """Starts `parts` from another run's weights.
 
   Args:
     path: as in `find`.
     parts: dict of name to built model, under the names that the run saved.
-    least_matched: share of the variables that must be there in their shape.
-      Those that are not keep their initial values.
+    least_matched: dict of name to the share of a part's variables that must be
+      there in their shape; 1 where not named. Others keep their initial values.
 
   Returns:
     What was taken and what was not, variable by variable.
@@ -158,8 +172,11 @@ def initialise(path, parts, *, least_matched=1.0):
   shapes = reader.get_variable_to_shape_map()
   variables = _variables_by_key(tf.train.Checkpoint(**parts))
   matched, faults = {}, []
+  total, found = collections.Counter(), collections.Counter()
   for key, variable in variables.items():
     name = key.removesuffix(_VALUE)
+    part = name.split("/")[0]
+    total[part] += 1
     if key not in shapes:
       faults.append(f"{name}: expected {variable.shape}, not in the checkpoint")
     elif tuple(shapes[key]) != tuple(variable.shape):
@@ -168,7 +185,9 @@ def initialise(path, parts, *, least_matched=1.0):
       )
     else:
       matched[key] = variable
-  if len(matched) < least_matched * len(variables):
+      found[part] += 1
+  least = least_matched or {}
+  if any(found[part] < least.get(part, 1) * total[part] for part in total):
     raise CheckpointError(
       f"{len(faults)} of {len(variables)} variables do not fit {path}:"
       f"{_lines(faults)}\nGive the model flags of the run that wrote it "

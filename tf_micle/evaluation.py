@@ -52,13 +52,7 @@ def evaluate(
     raise ValueError(
       f"Expected a specificity of 0 to 1. Received: {specificity}."
     )
-  if not _is_labelled(predictions).any():
-    raise ValueError(
-      "Expected at least one labelled item. Received: "
-      f"{len(predictions)} items without labels. Evaluate a labelled split."
-    )
-  if other is not None:
-    other = pairing.aligned(other, predictions)
+  other = check(predictions, other)
 
   def run(part, name):
     return _measured(part, specificity, samples, seed, show_progress, name)
@@ -96,6 +90,23 @@ def evaluate(
   notes += skipped
   result["notes"] = notes
   return result
+
+
+def check(
+  predictions: Predictions, other: Predictions | None = None
+) -> Predictions | None:
+  """`other` in the order of `predictions`, where both can be evaluated.
+
+  Raises:
+    ValueError: no labelled item, or `other` is of other items, labels or
+      classes.
+  """
+  if not _is_labelled(predictions).any():
+    raise ValueError(
+      "Expected at least one labelled item. Received: "
+      f"{len(predictions)} items without labels. Evaluate a labelled split."
+    )
+  return None if other is None else pairing.aligned(other, predictions)
 
 
 def point_values(

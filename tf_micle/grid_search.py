@@ -15,7 +15,7 @@ from tf_micle.written_whole import write_json
 FILE_NAME = "sweep.json"
 
 
-def search(folder, arms, *, select_by, ends):
+def search(folder, arms, *, select_by, bad_use, stopped):
   """Runs each arm's command in a process of its own; a finished one is kept.
 
   Processes keep arms apart: one that fails is noted, and the others run.
@@ -24,8 +24,9 @@ def search(folder, arms, *, select_by, ends):
     folder: the sweep's folder; `sweep.json` is written there after each arm.
     arms: list of (flags of the arm, its command, its run folder).
     select_by: the score of validation that picks.
-    ends: exit statuses of an arm that end the sweep: a signal, or a fault that
-      every arm has.
+    bad_use: exit status that ends the sweep if the first arm has it, as the
+      fault is likely to be that of all arms.
+    stopped: exit status of an arm that a signal stopped; it ends the sweep.
 
   Returns:
     The exit status that ended the sweep, or 0; and the content of sweep.json:
@@ -41,8 +42,11 @@ def search(folder, arms, *, select_by, ends):
     if not row or row["status"] or row["command"] != command:
       logging.info("Sweep %d of %d: %s", number, len(arms), flags)
       row = _run(flags, command, run_dir, select_by)
-    if row["status"] in ends:
-      return row["status"], {"arms": list(rows.values()), "best": None}
+    killed = row["status"] < 0
+    if killed or row["status"] == stopped:
+      return stopped, {"arms": list(rows.values()), "best": None}
+    if row["status"] == bad_use and number == 1:
+      return bad_use, {"arms": list(rows.values()), "best": None}
     rows[run_dir] = row
     write_json(path, {"arms": list(rows.values()), "best": None})
   tried = [rows[run_dir] for _, _, run_dir in arms]
@@ -53,7 +57,7 @@ def search(folder, arms, *, select_by, ends):
 
 def table(result, select_by):
   """Returns a sweep as lines of text, the best arm first."""
-  sign = 1 if select_by in selection.LOWER_IS_BETTER else -1
+  sign = -selection.sign(select_by)  # The best first.
   scored = sorted(
     (row for row in result["arms"] if row["score"] is not None),
     key=lambda row: sign * row["score"],
@@ -63,8 +67,8 @@ def table(result, select_by):
   for row in scored:
     lines.append(f"{row['score']:18.4f}  {row['step']:<6d}  {_text(row)}")
   for row in failed:
-    status = f"(status {row['status']})"
-    lines.append(f"{'failed':>18}  {'':6}  {_text(row)} {status}")
+    what = f"status {row['status']}" if row["status"] else "not defined"
+    lines.append(f"{what:>18}  {'':6}  {_text(row)}")
   return "\n".join(lines)
 
 
@@ -74,7 +78,8 @@ def _text(row):
 
 def _run(flags, command, run_dir, select_by):
   """Runs one arm; SIGTERM and SIGINT go on to it."""
-  with subprocess.Popen(command) as process:
+  # A session of its own: a terminal's Ctrl-C would reach it twice.
+  with subprocess.Popen(command, start_new_session=True) as process:
     before = {}
     for number in (signal.SIGTERM, signal.SIGINT):
       before[number] = signal.signal(
@@ -97,7 +102,7 @@ def _run(flags, command, run_dir, select_by):
 
 
 def _best(rows, select_by):
-  sign = -1 if select_by in selection.LOWER_IS_BETTER else 1
+  sign = selection.sign(select_by)
   finished = [r for r in rows if not r["status"] and r["score"] is not None]
   best = max(finished, key=lambda row: sign * row["score"], default=None)
   return best and best["model_dir"]

@@ -8,7 +8,7 @@ import platform
 import subprocess
 from importlib import metadata
 
-from tf_micle import distribution
+from tf_micle import checkpoint, distribution
 from tf_micle.written_whole import write_json
 
 _PACKAGES = (
@@ -21,20 +21,26 @@ _PACKAGES = (
 )
 
 
-def changes(run_dir, *, flags, may_change, data_digest):
+def goes_on(run_dir):
+  """Whether a run in this folder has a checkpoint to go on from."""
+  path = os.path.join(run_dir, checkpoint.FOLDER, "checkpoint")
+  return os.path.exists(path)
+
+
+def changes(run_dir, *, flags, may_change, facts):
   """Returns what differs from the run that goes on in `run_dir`.
 
   Args:
     run_dir: the run's folder.
     flags: dict of every flag's value.
     may_change: names of flags that may differ.
-    data_digest: of the training data.
+    facts: what must be as `provenance.json` has it; see `digests`.
 
   Returns:
     A line for each other flag: its name, what it was and what it is; and one
-    if the data differ. Empty where the folder has no checkpoint yet.
+    for other data. Empty where the folder has no checkpoint yet.
   """
-  if not os.path.exists(os.path.join(run_dir, "checkpoints", "checkpoint")):
+  if not goes_on(run_dir):
     return []
   before = _read_json(os.path.join(run_dir, "flags.json"))
   changed = [
@@ -42,9 +48,24 @@ def changes(run_dir, *, flags, may_change, data_digest):
     for name, value in sorted(flags.items())
     if name in before and name not in may_change and before[name] != value
   ]
-  if read(run_dir).get("data_digest", data_digest) != data_digest:
-    changed.append("other training data")
+  origin = read(run_dir)
+  for name, value in facts.items():
+    if origin.get(name, value) != value:
+      changed.append(f"other data ({name})")
   return changed
+
+
+def digests(source, picked_on=None):
+  """Returns the digests of a run's data by name.
+
+  Args:
+    source: the training data, a `BagSource`.
+    picked_on: the data that pick the checkpoint, or None.
+  """
+  found = {"data_digest": source.digest}
+  if picked_on:
+    found["picked_on_digest"] = picked_on.digest
+  return found
 
 
 def facts(source, strategy):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from tf_micle import evaluation, selection
@@ -11,29 +13,22 @@ from tf_micle.predictions import SEVERAL, Predictions
 _BAGS = 256
 
 
-def score(
-  model, batches, table, *, unit, task, class_names, trained_names=None
-):
-  """Returns the `Predictions` of a split.
+def unscored(table, *, unit, task, class_names, trained_names=None):
+  """Returns the `Predictions` of a split but for what a model says: all equal.
 
   Args:
-    model: `classifier.Classifier`.
-    batches: data set of dicts with `views` uint8 (b, 1, h, w, 3).
-    table: the images' facts, in the order of `batches`: `patient_id`, `bag_id`,
-      `row`, `labels` (those of the bags for unit 'bag'), `metadata`.
-    unit: 'image', or 'bag': then the images of a bag are pooled.
+    table: the images' facts: `patient_id`, `bag_id`, `row`, `labels` (those of
+      the bags for unit 'bag'), `metadata`.
+    unit: 'image' or 'bag': what an item is.
     task: 'multi_class' or 'multi_label'.
     class_names: of the labels.
     trained_names: of the model's outputs, where they are others.
   """
   trained_names = trained_names or class_names
-  features = model.predict(batches, verbose=0)  # (n, f)
-  if unit == "image":
-    items = [np.array([i]) for i in range(len(features))]
-  else:
-    items = _bags(table.bag_id)
+  items = _items(table, unit)
   first = np.array([item[0] for item in items], int)
   rows = [" ".join(str(row) for row in table.row[item]) for item in items]
+  classes = len(trained_names)
   return Predictions(
     task=task,
     class_names=tuple(trained_names),
@@ -42,7 +37,7 @@ def score(
     bag_id=table.bag_id[first],
     row=np.array(rows, str),
     labels=relabel(table.labels[first], class_names, trained_names),
-    probabilities=probabilities(model, features, items, unit),
+    probabilities=np.full((len(items), classes), 1 / classes),
     metadata={
       name: _shared(values, items) for name, values in table.metadata.items()
     },
@@ -64,6 +59,35 @@ def probabilities(model, features, items, unit):
   return _pooled(model, features, items)
 
 
+def score(model, batches, table, items):
+  """Returns `items` with what a model says of them.
+
+  Args:
+    model: `classifier.Classifier`.
+    batches: data set of dicts with `views` uint8 (b, 1, h, w, 3), in the order
+      of `table`.
+    table: as in `unscored`.
+    items: what `unscored` gave for it.
+
+  Raises:
+    ValueError: if a probability is not finite.
+  """
+  features = model.predict(batches, verbose=0)  # (n, f)
+  found = probabilities(model, features, _items(table, items.unit), items.unit)
+  return dataclasses.replace(items, probabilities=found)
+
+
+def defined_scores(labels, num_classes):
+  """Returns the names of the scores that some labels define.
+
+  Args:
+    labels: int64 (n,) or floats (n, num_classes).
+    num_classes: classes or findings.
+  """
+  guess = np.full((len(labels), num_classes), 1 / num_classes)
+  return set(evaluation.point_values(labels, guess))
+
+
 def validate(model, batches, split, *, task, class_names):
   """Returns a classifier's scores, by name, for the log of its training.
 
@@ -74,14 +98,10 @@ def validate(model, batches, split, *, task, class_names):
     task: 'multi_class' or 'multi_label'.
     class_names: of the labels.
   """
-  predictions = score(
-    model,
-    batches,
-    split.table,
-    unit=split.unit,
-    task=task,
-    class_names=class_names,
+  items = unscored(
+    split.table, unit=split.unit, task=task, class_names=class_names
   )
+  predictions = score(model, batches, split.table, items)
   values = evaluation.point_values(
     predictions.labels, predictions.probabilities
   )
@@ -110,6 +130,29 @@ def relabel(labels, class_names, trained_names):
     if name in places:
       known[:, places[name]] = labels[:, column]
   return known
+
+
+def notes_of_classes(table, class_names, trained_names):
+  """Returns what to say of classes that data set and model do not share.
+
+  Args:
+    table: has `labels`.
+    class_names: the data set's.
+    trained_names: the model's.
+  """
+  notes = []
+  unknown = sorted(set(class_names) - set(trained_names))
+  if unknown:
+    count = "those findings are left out"
+    if table.labels.ndim == 1:
+      numbers = [class_names.index(name) for name in unknown]
+      left_out = np.isin(table.labels, numbers).sum()
+      count = f"their {left_out} images are left out, which flatters accuracy"
+    notes.append(f"The model does not know {', '.join(unknown)}: {count}.")
+  absent = sorted(set(trained_names) - set(class_names))
+  if absent:
+    notes.append(f"The data set does not have {', '.join(absent)}.")
+  return notes
 
 
 def most_wrong(predictions, count):
@@ -142,10 +185,12 @@ def most_wrong(predictions, count):
   return [(int(item), int(c), float(p)) for item, c, p in ordered]
 
 
-def _bags(bag_id):
-  """Returns the images of each bag, in the order of first appearance."""
+def _items(table, unit):
+  """Returns the images of each item, in the order of first appearance."""
+  if unit == "image":
+    return [np.array([image]) for image in range(len(table.row))]
   places = {}
-  for image, bag in enumerate(bag_id):
+  for image, bag in enumerate(table.bag_id):
     places.setdefault(bag, []).append(image)
   return [np.array(images) for images in places.values()]
 

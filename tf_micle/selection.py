@@ -6,10 +6,14 @@ import math
 
 from tf_micle import checkpoint
 
-FOLDER = "best"
 # Scores of which less is better; of all others more is.
-LOWER_IS_BETTER = frozenset(["brier", "ece"])
+_LOWER_IS_BETTER = frozenset(["brier"])
 PREFIX = "validation_"
+
+
+def sign(select_by):
+  """Returns 1 for a score of which more is better, else -1."""
+  return -1 if select_by in _LOWER_IS_BETTER else 1
 
 
 class Selection:
@@ -30,10 +34,10 @@ class Selection:
       rows: the run's log up to where it goes on.
     """
     self._checkpoints = checkpoint.RunCheckpoints(
-      run_dir, parts, keep=1, folder=FOLDER
+      run_dir, parts, keep=1, folder=checkpoint.BEST_FOLDER
     )
     self._name = PREFIX + select_by
-    self._sign = -1.0 if select_by in LOWER_IS_BETTER else 1.0
+    self._sign = sign(select_by)
     self._patience = patience
     self._best = -math.inf
     self._since_best = 0
@@ -71,6 +75,5 @@ def best(rows, select_by):
     select_by: a score of `metrics.point_values`.
   """
   name = PREFIX + select_by
-  sign = -1.0 if select_by in LOWER_IS_BETTER else 1.0
   scored = [row for row in rows if row.get(name) is not None]
-  return max(scored, key=lambda row: sign * row[name], default=None)
+  return max(scored, key=lambda row: sign(select_by) * row[name], default=None)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 
+from tf_micle import checkpoint
 from tf_micle.written_whole import write_json
 
 FILE_NAME = "trained_on.json"
@@ -17,8 +18,8 @@ class PatientSet:
   """The patients that one stage of training saw.
 
   Attributes:
-    stage: 'pretrain', 'finetune', or 'select' (whose scores picked the
-      checkpoint).
+    stage: 'pretrain', 'finetune', 'select' (whose scores picked the
+      checkpoint), or 'unknown'.
     data: name of the data set and split.
     data_digest: tells one version of the split from another.
     key_id: tells the key of the pseudonyms; '' where patients are not known.
@@ -62,7 +63,12 @@ def check(earlier, evaluated):
   findings, warnings = [], []
   for one in earlier:
     certain, what = _compare(one, evaluated)
-    if certain and one.stage == "finetune":
+    if one.stage == "unknown":
+      warnings.append(
+        f"Whether patients of {evaluated.data} are in {one.data} cannot be "
+        f"told: there is no {FILE_NAME}."
+      )
+    elif certain and one.stage == "finetune":
       findings.append(
         f"Expected patients that the model was not fine-tuned on in "
         f"{evaluated.data}. Received: {what} it and the training data "
@@ -114,7 +120,8 @@ def _compare(one, other):
 
 
 def write(run_dir, sets):
-  """Writes the `PatientSet`s of a run and of those it started from."""
+  """Writes the `PatientSet`s of a run and of those before it, each once."""
+  sets = dict.fromkeys(sets)
   rows = [{**dataclasses.asdict(s), "digest": s.digest} for s in sets]
   write_json(os.path.join(run_dir, FILE_NAME), rows)
 
@@ -129,13 +136,10 @@ def read(path):
   Raises:
     ValueError: where its file is damaged.
   """
-  folder = os.path.abspath(path)
-  for _ in range(3):
-    file_name = os.path.join(folder, FILE_NAME)
-    if os.path.isfile(file_name):
-      return _load(file_name)
-    folder = os.path.dirname(folder)
-  return [PatientSet("pretrain", f"the data of {path}", "", "", ())]
+  file_name = os.path.join(checkpoint.run_dir(path), FILE_NAME)
+  if os.path.isfile(file_name):
+    return _load(file_name)
+  return [PatientSet("unknown", f"what {path} was trained on", "", "", ())]
 
 
 def _load(file_name):

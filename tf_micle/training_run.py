@@ -49,12 +49,13 @@ class Session:
   flags: Mapping[str, Any]
   may_change: frozenset[str]
 
-  def check(self, source, findings):
+  def check(self, source, findings, *, picked_on=None):
     """Adds to `findings` if the run has a checkpoint with other flags or data.
 
     Args:
       source: the training data, a `BagSource`, or None where it is not known.
       findings: has a method `add`.
+      picked_on: the data that pick the checkpoint, or None.
     """
     if source is None or not self.options.model_dir:
       return
@@ -62,7 +63,7 @@ class Session:
       self.options.model_dir,
       flags=self.flags,
       may_change=self.may_change,
-      data_digest=source.digest,
+      facts=provenance.digests(source, picked_on),
     )
     if changed:
       findings.add(
@@ -71,13 +72,18 @@ class Session:
       )
 
   def seen_before(self):
-    """Returns the `trained_on.PatientSet`s of the run to start from.
+    """Returns the `trained_on.PatientSet`s that the weights come from.
+
+    Those of this run where it goes on, whatever is asked to start from now;
+    else those of the run to start from.
 
     Raises:
       ValueError: as `trained_on.read`.
     """
-    path = self.options.checkpoint
-    return trained_on.read(path) if path else []
+    options = self.options
+    if provenance.goes_on(options.model_dir):
+      return trained_on.read(options.model_dir)
+    return trained_on.read(options.checkpoint) if options.checkpoint else []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,13 +112,13 @@ class TrainingRun:
     )
     self.first_step = 0
 
-  def start(self, models, *, train_steps, least_matched=1.0):
+  def start(self, models, *, train_steps):
     """Restores this run, or starts `models` from `options.checkpoint`.
 
     Args:
-      models: names of the parts that another run's weights go to.
+      models: dict of the parts that another run's weights go to, by name, to
+        the least share of their variables that must match.
       train_steps: where the run ends.
-      least_matched: as in `checkpoint.initialise`.
 
     Raises:
       checkpoint.CheckpointError: where a checkpoint is not there or does not
@@ -120,8 +126,7 @@ class TrainingRun:
     """
     self.first_step, whence = self._checkpoints.start(
       self._options.checkpoint,
-      {name: self._parts[name] for name in models},
-      least_matched=least_matched,
+      {name: (self._parts[name], least) for name, least in models.items()},
     )
     logging.info("Step %d: %s", self.first_step, whence)
     if self.first_step > train_steps:
@@ -131,16 +136,18 @@ class TrainingRun:
         "or give another --model_dir."
       )
 
-  def open_log(self, source, patients, **facts):
+  def open_log(self, source, patients, *, picked_on=None, **facts):
     """Writes where the run comes from; returns its `run_log.RunLog`.
 
     Args:
       source: the training data, a `BagSource`.
       patients: `trained_on.PatientSet`s of this run and of those before it.
+      picked_on: the data that pick the checkpoint, or None.
       **facts: what else to put down in `provenance.json`.
     """
     folder = self._options.model_dir
     facts.update(provenance.facts(source, self._session.strategy))
+    facts.update(provenance.digests(source, picked_on))
     provenance.write(folder, flags=self._session.flags, facts=facts)
     trained_on.write(folder, patients)
     return run_log.RunLog(folder, first_step=self.first_step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tf_micle import checkpoint, finetuning, provenance, selection, trained_on
+from tf_micle import checkpoint, finetuning, provenance, trained_on
 
 
 class TunedRun:
@@ -32,6 +32,11 @@ class TunedRun:
     self.task = facts["task"]
     self.class_names = tuple(facts["class_names"])
     self.trained_on = trained_on.read(run_dir)
+    if not any(one.stage == "finetune" for one in self.trained_on):
+      raise ValueError(
+        f"Expected {trained_on.FILE_NAME} in {run_dir}, which says whom the "
+        "model was fine-tuned on. Received a folder without it: copy it too."
+      )
 
   def misfits(self, task, class_names):
     """Returns why a data set of this task and classes cannot be scored."""
@@ -58,7 +63,7 @@ class TunedRun:
       checkpoint.CheckpointError: where it is not there or does not fit.
     """
     if path is None:
-      best = os.path.join(self._run_dir, selection.FOLDER)
+      best = os.path.join(self._run_dir, checkpoint.BEST_FOLDER)
       path = best if os.path.isdir(best) else self._run_dir
     path = checkpoint.find(path)
     model, parts = finetuning.build_network(

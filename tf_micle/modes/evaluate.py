@@ -47,38 +47,27 @@ def run(mode, options, strategy, data, findings, *, own_data):
   Returns:
     The folder of the evaluation, and a summary of it to print.
   """
-  source = findings.collect(data.open, mode.eval_split)
-  tuned = findings.collect(tuned_run.TunedRun, mode.model_dir)
-  other = mode.compare and findings.collect(evaluation.load, mode.compare)
-  warnings = []
-  if source and tuned:
-    findings.add(*tuned.misfits(source.task, source.class_names))
-    faults, warnings = trained_on.check(
-      tuned.trained_on, trained_on.PatientSet.of("evaluate", source)
-    )
-    findings.add(*faults)
-  findings.stop_if_any()
+  source, tuned, other, warnings = _open(mode, data, findings)
   with strategy.scope():
     restored = findings.collect(tuned.classifier, options, mode.checkpoint)
-  findings.stop_if_any()
-  model, path = restored
-  for warning in warnings:
-    logging.warning("%s", warning)
-
   source = data.by_unit(source)
-  logging.info("Scoring %d images of %s.", source.num_images, source.name)
   table = data.table(source)
-  predictions = scoring.score(
-    model,
-    data.image_batches(source),
+  items = scoring.unscored(
     table,
     unit=options.unit,
     task=source.task,
     class_names=source.class_names,
     trained_names=tuned.class_names,
   )
-  result = findings.collect(
-    evaluation.evaluate,
+  findings.collect(evaluation.check, items, other and other[1])
+  findings.stop_if_any()
+  model, path = restored
+  logging.info("Scoring %d images of %s.", source.num_images, source.name)
+  predictions = findings.collect(
+    scoring.score, model, data.image_batches(source), table, items
+  )
+  findings.stop_if_any()
+  result = evaluation.evaluate(
     predictions,
     specificity=mode.specificity,
     samples=mode.bootstrap_samples,
@@ -86,8 +75,7 @@ def run(mode, options, strategy, data, findings, *, own_data):
     other=other and other[1],
     show_progress=True,
   )
-  findings.stop_if_any()
-  folder = _folder(mode, source, own_data)
+  result["notes"] = _notes(source, table, tuned) + result["notes"]
   result["warnings"] = warnings
   result["provenance"] = {
     **provenance.facts(source, strategy),
@@ -98,6 +86,7 @@ def run(mode, options, strategy, data, findings, *, own_data):
   }
   if other:
     result["provenance"]["compared_with"] = os.path.normpath(mode.compare)
+  folder = _folder(mode, source, own_data)
   os.makedirs(folder, exist_ok=True)
   report_page.write(
     os.path.join(folder, "report.html"),
@@ -109,6 +98,44 @@ def run(mode, options, strategy, data, findings, *, own_data):
   )
   evaluation.save(result, predictions, folder)
   return folder, evaluation.summary(result)
+
+
+def _open(mode, data, findings):
+  """Opens data, run and the evaluation to compare with; says what to know."""
+  source = findings.collect(data.open, mode.eval_split)
+  tuned = findings.collect(tuned_run.TunedRun, mode.model_dir)
+  other = mode.compare and findings.collect(evaluation.load, mode.compare)
+  warnings = []
+  if source and tuned:
+    findings.add(*tuned.misfits(source.task, source.class_names))
+    warnings = _check_leakage(tuned, source, findings)
+  findings.stop_if_any()
+  if other:
+    warnings += [f"The other model: {w}" for w in other[0].get("warnings", [])]
+  for warning in warnings:
+    logging.warning("%s", warning)
+  return source, tuned, other, warnings
+
+
+def _notes(source, table, tuned):
+  """Returns what the data do not tell."""
+  notes = scoring.notes_of_classes(table, source.class_names, tuned.class_names)
+  if not source.patients_known:
+    notes.append(
+      "Patients are not known: each image counts as one, and intervals are too "
+      "narrow if a patient has several."
+    )
+  return notes
+
+
+def _check_leakage(tuned, source, findings):
+  """Refuses patients that were trained on; returns what a reader must know."""
+  evaluated = findings.collect(trained_on.PatientSet.of, "evaluate", source)
+  if evaluated is None:
+    return []
+  faults, warnings = trained_on.check(tuned.trained_on, evaluated)
+  findings.add(*faults)
+  return warnings
 
 
 def _folder(mode, source, own_data):

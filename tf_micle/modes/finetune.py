@@ -17,7 +17,7 @@ from tf_micle import (
 )
 
 # At another image size the stem may be another, but no more.
-_LEAST_MATCHED = 0.9
+_LEAST_MATCHED = {"encoder": 0.9, "projection_head": 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,31 +47,16 @@ def run(mode, options, session, data, findings):
     A `training_run.Outcome`.
   """
   source, validation = _open(mode, data, findings)
-  session.check(source, findings)
+  session.check(source, findings, picked_on=validation)
   seen = findings.collect(session.seen_before)
   findings.stop_if_any()
-  # From here on records are read.
-  split = findings.collect(data.labelled, source, for_training=True)
-  scored = validation and findings.collect(
-    data.labelled, validation, for_training=False
-  )
-  findings.stop_if_any()
-  own = [trained_on.PatientSet.of("finetune", split.source)]
-  if scored:
-    own.append(trained_on.PatientSet.of("select", scored.source))
-    findings.add(*trained_on.check(own[:1] + seen, own[1])[0])
-    findings.stop_if_any()
+  split, scored, own = _read(mode, source, validation, data, findings)
+  _check_leakage(own, seen, findings)
   steps_per_epoch = split.num_items / options.train_batch_size
   train_steps = mode.train_steps
   if train_steps is None:
     train_steps = math.ceil(mode.train_epochs * steps_per_epoch)
-  logging.info(
-    "Fine-tuning on %d labelled %ss of %d patients, for %d steps.",
-    split.num_items,
-    options.unit,
-    len(set(split.table.patient_id)),
-    train_steps,
-  )
+  _say_what_is_learnt(split, train_steps)
 
   with session.strategy.scope():
     model, parts = finetuning.build(
@@ -85,13 +70,12 @@ def run(mode, options, session, data, findings):
     training = training_run.TrainingRun(session, parts)
     findings.collect(
       training.start,
-      [name for name in ("encoder", "projection_head") if name in parts],
+      {name: least for name, least in _LEAST_MATCHED.items() if name in parts},
       train_steps=train_steps,
-      least_matched=_LEAST_MATCHED,
     )
     findings.stop_if_any()
   classes = {"task": source.task, "class_names": source.class_names}
-  log = training.open_log(source, seen + own, **classes)
+  log = training.open_log(source, seen + own, picked_on=validation, **classes)
   batches = data.labelled_batches(split.source, training.first_step)
   training.draw_views(model, batches, log, "training_views")
 
@@ -111,6 +95,66 @@ def run(mode, options, session, data, findings):
     validate=validate if scored else dict,
     selection=scored and training.select(mode.select_by, mode.early_stopping),
   )
+
+
+def _read(mode, source, validation, data, findings):
+  """Reads the labels; returns what to learn, what to score, and whose it is."""
+  split = findings.collect(data.labelled, source, for_training=True)
+  scored = validation and findings.collect(
+    data.labelled, validation, for_training=False
+  )
+  findings.stop_if_any()
+  if source.task == "multi_class" and len(set(split.labels)) < 2:
+    findings.add(
+      f"Expected at least two classes among the labels of {source.name} to "
+      "learn from. Received one."
+    )
+  if scored:
+    defined = scoring.defined_scores(scored.labels, len(source.class_names))
+    if mode.select_by not in defined:
+      findings.add(
+        f"Expected --select_by to be a score that the labels of "
+        f"{validation.name} define: {', '.join(sorted(defined))}. Received: "
+        f"--select_by={mode.select_by}"
+      )
+  own = [findings.collect(trained_on.PatientSet.of, "finetune", split.source)]
+  if scored:
+    own.append(
+      findings.collect(trained_on.PatientSet.of, "select", scored.source)
+    )
+  findings.stop_if_any()
+  return split, scored, own
+
+
+def _check_leakage(own, seen, findings):
+  """Refuses to pick a checkpoint on patients that were trained on."""
+  if len(own) < 2:
+    return
+  # A run that goes on has seen its own validation split before.
+  earlier = [one for one in seen if one not in own]
+  faults, warnings = trained_on.check(own[:1] + earlier, own[1])
+  findings.add(*faults)
+  findings.stop_if_any()
+  for warning in warnings:
+    logging.warning("%s", warning)
+
+
+def _say_what_is_learnt(split, train_steps):
+  logging.info(
+    "Fine-tuning on %d labelled %ss of %d patients, for %d steps.",
+    split.num_items,
+    split.unit,
+    len(set(split.table.patient_id)),
+    train_steps,
+  )
+  if split.left_out:
+    several = ", or images of several" if split.unit == "bag" else ""
+    logging.info(
+      "%d %ss have no label%s, and are left out.",
+      split.left_out,
+      split.unit,
+      several,
+    )
 
 
 def _class_weights(options, labels, source):

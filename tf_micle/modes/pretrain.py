@@ -36,6 +36,9 @@ def run(mode, options, session, data, findings):
   steps_per_epoch = source and findings.collect(data.pairs_per_epoch, source)
   session.check(source, findings)
   seen = findings.collect(session.seen_before)
+  own = source and findings.collect(
+    trained_on.PatientSet.of, "pretrain", source
+  )
   findings.stop_if_any()
   train_steps = mode.train_steps
   if train_steps is None:
@@ -50,12 +53,12 @@ def run(mode, options, session, data, findings):
     )
     training = training_run.TrainingRun(session, parts)
     findings.collect(
-      training.start, ["encoder", "projection_head"], train_steps=train_steps
+      training.start,
+      {"encoder": 1, "projection_head": 1},
+      train_steps=train_steps,
     )
     findings.stop_if_any()
-  log = training.open_log(
-    source, [*seen, trained_on.PatientSet.of("pretrain", source)]
-  )
+  log = training.open_log(source, [*seen, own])
   batches = data.pair_batches(source, training.first_step)
   training.draw_views(model, batches, log, "positive_pairs")
 
