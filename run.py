@@ -11,6 +11,9 @@ makes it a classifier with few labels, and says how good that is.
   python run.py --mode=eval --data_dir=RECORDS --eval_split=test \
       --model_dir=TUNED
       metrics.json, predictions.csv and report.html in TUNED/eval/test
+  python run.py --mode=predict --model_dir=TUNED --manifest=N.csv \
+      --image_root=DIR --output=out.csv
+      what the classifier says of images that need no labels and no records
   python run.py --flagfile=flags/recipes/derm_micle.flags --data_dir=RECORDS \
       --model_dir=RUN --checkpoint=SIMCLR_RUN
       the paper's settings, from SimCLR's weights; see flags/recipes/
@@ -50,7 +53,12 @@ def main(argv):
   del argv
   logging.set_verbosity(logging.INFO)
   options, faults = reader.options()
-  modes = {"pretrain": pretrain, "finetune": finetune, "eval": evaluate}
+  modes = {
+    "pretrain": pretrain,
+    "finetune": finetune,
+    "eval": evaluate,
+    "predict": predict,
+  }
   mode = finetune_sweep if options.sweep else modes[options.mode]
   try:
     return mode(options, Findings(faults))
@@ -136,6 +144,33 @@ def evaluate(options, findings):
   print(summary)
   print(f"In {folder}: report.html, metrics.json, predictions.csv")
   return DONE
+
+
+def predict(options, findings):
+  """Predicts images that a manifest lists; returns the exit status."""
+  from data import file_views, listed_images
+  from tf_micle import finetuning
+  from tf_micle.modes import predict
+
+  strategy = _strategy(options, findings)
+  images, faults = listed_images.open_listed(
+    reader.pick(listed_images.ListOptions, options),
+    file_views.of_run(options._asdict(), options.max_side),
+  )
+  findings.add(*faults)
+  try:
+    outcome = predict.run(
+      reader.pick(predict.PredictMode, options),
+      reader.pick(finetuning.FinetuneOptions, options),
+      strategy,
+      images,
+      findings,
+    )
+  except predict.BadImagesError as error:
+    print(error, file=sys.stderr)
+    return BAD_USE
+  print(next_steps.predicted(options, outcome, predict.rejected_path))
+  return STOPPED if outcome.stopped else DONE
 
 
 def _trained(options, train, findings):

@@ -62,8 +62,8 @@ def findings(v, given, *, modes):
   for name in sorted(given & set(modes)):
     other = " or ".join(f"--mode={mode}" for mode in modes[name])
     what = f"--{name} with {other} only"
-    if v["mode"] == "eval":
-      what += "; --mode=eval takes what the run has"
+    if v["mode"] in ("eval", "predict"):
+      what += f"; --mode={v['mode']} takes what the run has"
     expect(v["mode"] in modes[name], what, "mode", name)
   expect(
     v["dataset"] or not v["patient_feature"],
@@ -74,7 +74,7 @@ def findings(v, given, *, modes):
   expect(
     v["checkpoint"] is None
     or _may_be_checkpoint(v["checkpoint"])
-    or (v["mode"] != "eval" and _goes_on(v["model_dir"])),
+    or (v["mode"] in ("pretrain", "finetune") and _goes_on(v["model_dir"])),
     "--checkpoint to be a run's folder or a checkpoint in it",
     "checkpoint",
   )
@@ -93,6 +93,8 @@ def findings(v, given, *, modes):
       "checkpoint",
       "model_dir",
     )
+  if v["mode"] == "predict":
+    found += _outputs(v)
   return found + _model_dir(v)
 
 
@@ -132,16 +134,38 @@ def _model_dir(v):
   path, expected = v["model_dir"], []
   if not path:
     expected.append("--model_dir, the folder of the run")
-  elif v["mode"] == "eval":
+  elif v["mode"] in ("eval", "predict"):
     if not os.path.isfile(os.path.join(path, "flags.json")):
       expected.append(
         "--model_dir to be the folder of a fine-tuned run, with its flags.json"
       )
   elif os.path.exists(path) and not os.path.isdir(path):
     expected.append("--model_dir to be a folder, or a name that is free")
-  if path and not _writable(path):
+  if path and v["mode"] != "predict" and not _writable(path):
     expected.append("--model_dir to be where this user may write")
   return [f"Expected {what}. Received: --model_dir={path}" for what in expected]
+
+
+def _outputs(v):
+  """Says what is wrong with the names of what prediction writes."""
+  found = []
+  endings = {"output": (".csv", ".parquet"), "embeddings": (".npz",)}
+  for name, allowed in endings.items():
+    path = v[name]
+    wanted = name == "output" or path
+    if wanted and not (path or "").endswith(allowed):
+      found.append(
+        f"Expected --{name}, a file that ends in {' or '.join(allowed)}. "
+        f"Received: --{name}={path}"
+      )
+  for name in (*endings, "tensorboard_projector"):
+    folder = v[name] and (os.path.dirname(v[name]) or ".")
+    if folder and not _writable(folder):
+      found.append(
+        f"Expected --{name} to be where this user may write. "
+        f"Received: --{name}={v[name]}"
+      )
+  return found
 
 
 def _writable(path):

@@ -33,6 +33,31 @@ def evaluate(model_dir):
   )
 
 
+def predicted(options, outcome, rejected_path):
+  """Returns what to print when prediction ends or is stopped.
+
+  Args:
+    options: every flag's value.
+    outcome: has `rows`, `rejected` and `stopped`.
+    rejected_path: from the output's path to that of the images left out.
+  """
+  if outcome.stopped:
+    return (
+      f"Stopped after {outcome.rows} {options.unit}s, saved. The same command "
+      "goes on there."
+    )
+  lines = [f"{outcome.rows} {options.unit}s in {options.output}"]
+  if outcome.rejected:
+    path = rejected_path(options.output)
+    lines.append(f"{outcome.rejected} images were left out: {path}")
+  if options.embeddings:
+    lines.append(f"Features: {options.embeddings}")
+  folder = options.tensorboard_projector
+  if folder:
+    lines.append(f"Projector: tensorboard --logdir={folder}")
+  return "\n".join(lines)
+
+
 def _after_pretraining(options):
   data = "" if options.demo else " --model_dir=TUNED"
   for name in ("data_dir", "dataset", "patient_feature"):

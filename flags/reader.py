@@ -18,13 +18,23 @@ from flags import (
   finetuning,
   inherited,
   model,
+  prediction,
   run,
   training,
 )
 from flags.findings import UsageError
 
 FLAGS = flags.FLAGS
-MODULES = (run, data, augmentation, model, training, finetuning, evaluation)
+MODULES = (
+  run,
+  data,
+  augmentation,
+  model,
+  training,
+  finetuning,
+  evaluation,
+  prediction,
+)
 
 _RECIPES = os.path.join(os.path.dirname(__file__), "recipes")
 # Steps or epochs: who gives one means it instead of the other.
@@ -44,6 +54,8 @@ _MODES = {
 }
 # Where the images of a run come from; taken over together or not at all.
 _SOURCE = ("data_dir", "dataset", "patient_feature")
+# Modes that use a run which is there, and train nothing.
+_USES_RUN = ("eval", "predict")
 # What a fine-tuned run says for its own evaluation, over and above `_SOURCE`.
 _SCORED_AS = (finetuning, augmentation, model)
 
@@ -87,7 +99,8 @@ def options():
 
   Flags that the user did not set come from, in this order:
 
-  1. the run that is fine-tuned (its network) or evaluated (network and data);
+  1. the run that is fine-tuned (its network), or evaluated or used
+     to predict (network and data);
   2. with neither --data_dir nor --dataset, the built-in demo's recipe;
   3. recipes/finetune.flags for --mode=finetune;
   4. the flags' defaults, which are pretraining's.
@@ -103,14 +116,14 @@ def options():
   except ValueError as error:
     earlier, findings = {}, [str(error)]
   demo = FLAGS.data_dir is None and FLAGS.dataset is None
-  if mode == "eval":
+  if mode in _USES_RUN:
     names = _names(_SCORED_AS) + _data_flags(demo)
     settled = _fill_from_run(earlier, names, settled)
     demo = demo and earlier.get("demo", True)
   elif mode == "finetune":
     names = [*_names([model]), "image_size"]
     settled = _fill_from_run(earlier, names, settled)
-  if demo and mode != "eval":
+  if demo and mode not in _USES_RUN:
     recipe = "demo" if mode == "pretrain" else "demo_finetune"
     settled = _fill_from_recipe(recipe, settled)
     if FLAGS.model_dir is None:
@@ -191,17 +204,20 @@ def _modes():
     [*_names([model, augmentation]), "image_size", "train_split"],
     ("pretrain", "finetune"),
   )
-  return {**training_only, **finetuning_only, **_MODES}
+  predicting_only = dict.fromkeys(_names([prediction]), ("predict",))
+  return {**training_only, **finetuning_only, **predicting_only, **_MODES}
 
 
 def _earlier_run(mode):
   """Returns the flags of the run that this one builds on, {} where none.
 
-  That is the run itself where it goes on, or is evaluated.
+  That is the run itself where it goes on, or is evaluated or predicts.
   """
   path = None
   own = FLAGS.model_dir
-  if mode == "eval" or (mode == "finetune" and own and inherited.goes_on(own)):
+  if mode in _USES_RUN or (
+    mode == "finetune" and own and inherited.goes_on(own)
+  ):
     path = own
   elif mode == "finetune":
     path = FLAGS.checkpoint

@@ -5,8 +5,9 @@ from absl import flags
 flags.DEFINE_enum(
   "mode",
   "pretrain",
-  ["pretrain", "finetune", "eval"],
-  "Pretrain an encoder, make it a classifier, or say how good that is.",
+  ["pretrain", "finetune", "eval", "predict"],
+  "Pretrain an encoder, make it a classifier, say how good that is, or predict "
+  "images that have no labels.",
 )
 flags.DEFINE_string(
   "model_dir",
@@ -19,7 +20,8 @@ flags.DEFINE_string(
   None,
   "Start from the weights of this run (its folder or a checkpoint in it): "
   "MICLe from SimCLR, or fine-tuning from either. Not used once the run has a "
-  "checkpoint itself. --mode=eval: the checkpoint to score, if not the best.",
+  "checkpoint itself. --mode=eval or predict: the checkpoint to use, if not "
+  "the best.",
 )
 flags.DEFINE_integer(
   "seed",

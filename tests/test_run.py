@@ -21,7 +21,11 @@ from tf_micle import run_log
 # fine-tuning.
 _ELSEWHERE = {"tpu", "multi_worker", "adamw"}
 _BY_MODULE = flags.FLAGS.flags_by_module_dict()
-_OTHER_MODES = (run.reader.finetuning, run.reader.evaluation)
+_OTHER_MODES = (
+  run.reader.finetuning,
+  run.reader.evaluation,
+  run.reader.prediction,
+)
 ENUMS = {
   flag.name: [v for v in flag.parser.enum_values if v not in _ELSEWHERE]
   for module in set(run.reader.MODULES) - set(_OTHER_MODES)

@@ -67,7 +67,7 @@ def command(**changes):
   A change of None takes the flag out. Returns the exit status.
   """
   mode = changes.get("mode", "pretrain")
-  values = {"pretrain": FLAGS, "finetune": _SHARED, "eval": {}}[mode]
+  values = {"pretrain": FLAGS, "finetune": _SHARED}.get(mode, {})
   if mode != "eval":
     values = {**values, "train_steps": 2, "log_steps": 1}
   values = {**values, **changes}

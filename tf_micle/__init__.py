@@ -1,1 +1,25 @@
 """The model side: from uint8 views to a trained encoder."""
+
+
+def load(run_dir, preprocessing=None, checkpoint=None):
+  """Opens a run, pretrained or fine-tuned, for a notebook.
+
+  Images become views in `data`, which this package does not import: hand over
+  `data.file_views.of_run`, as `run.py` does, to work with files.
+
+  Args:
+    run_dir: the run's folder.
+    preprocessing: from the run's flags, a dict, to a function from a path or
+      bytes to a view, uint8 (size, size, 3); None to work with views alone.
+    checkpoint: a checkpoint of the run; None: the best, or the newest where
+      none was selected.
+
+  Returns:
+    A `loaded_run.LoadedRun`.
+
+  Raises:
+    ValueError: if the folder is not a run's or has no checkpoint.
+  """
+  from tf_micle import loaded_run  # TensorFlow takes seconds to import.
+
+  return loaded_run.load(run_dir, preprocessing, checkpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import hashlib
 import os
 
 import tensorflow as tf
@@ -132,6 +133,22 @@ def find(path):
     "Expected a run's folder, or a checkpoint such as RUN/checkpoints/ckpt-100."
     f" Received: {path}, in which there is no checkpoint."
   )
+
+
+def digest(path):
+  """Returns the SHA-256, hexadecimal, of a checkpoint's files.
+
+  Args:
+    path: the checkpoint's prefix, as `find` returns it.
+  """
+  found = hashlib.sha256()
+  folder, prefix = os.path.split(path)
+  for name in sorted(os.listdir(folder)):
+    if name == f"{prefix}.index" or name.startswith(f"{prefix}.data-"):
+      with open(os.path.join(folder, name), "rb") as file:
+        while block := file.read(1 << 20):
+          found.update(block)
+  return found.hexdigest()
 
 
 def initialise(path, parts, *, least_matched=None):

@@ -134,6 +134,8 @@ class Classifier(tf.keras.Model):
   @tf.autograph.experimental.do_not_convert
   def predict_step(self, batch):
     """Returns the features of a batch's views, float32 (b * v, f)."""
+    # `predict_on_batch` hands it over in a tuple of one.
+    batch, _, _ = tf.keras.utils.unpack_x_y_sample_weight(batch)
     return self.features(view_batch.merge(batch["views"]))
 
   def features(self, images):
@@ -145,7 +147,7 @@ class Classifier(tf.keras.Model):
     Returns:
       float32 (n, f).
     """
-    return self._features(photometry.to_float(images), training=False)
+    return self.features_of(photometry.to_float(images), training=False)
 
   def probabilities(self, features):
     """Returns each class's or finding's probability.
@@ -173,7 +175,16 @@ class Classifier(tf.keras.Model):
     """
     return self.probabilities(self.pooling(features, mask))
 
-  def _features(self, images, training):
+  def features_of(self, images, training=None):
+    """Returns features of float images, as `features` of uint8 ones.
+
+    Args:
+      images: float32 (n, h, w, 3) in [0, 1].
+      training: as Keras's layers take it.
+
+    Returns:
+      float32 (n, f).
+    """
     h = self.encoder(images, training=training)["final_avg_pool"]  # (n, f)
     if not self._layer:
       return h
@@ -182,7 +193,7 @@ class Classifier(tf.keras.Model):
 
   def _logits(self, seen):
     """float32 (b, v, h, w, 3) -> (b, classes) of bags, (b * v, classes)."""
-    features = self._features(view_batch.merge(seen), training=True)
+    features = self.features_of(view_batch.merge(seen), training=True)
     if self.pooling:
       features = self.pooling(view_batch.split(features, seen))  # (b, f)
     return self.head(features)

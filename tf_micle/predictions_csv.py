@@ -14,7 +14,7 @@ from tf_micle.written_whole import written_whole
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 
 
-def _text_to_cell(text: str) -> str:
+def text_to_cell(text: str) -> str:
   """Keeps a spreadsheet from taking a text for a formula.
 
   Class names and metadata come from somebody's manifest, and a spreadsheet
@@ -57,16 +57,16 @@ def write_csv(predictions: Predictions, path: str | os.PathLike) -> None:
     for i in range(len(predictions)):
       label = predictions.labels[i]
       if predictions.task == "multi_class":
-        labels = [_text_to_cell(names[label]) if label >= 0 else ""]
+        labels = [text_to_cell(names[label]) if label >= 0 else ""]
       else:
         labels = ["" if np.isnan(one) else str(int(one)) for one in label]
       keys = [str(getattr(predictions, name)[i]) for name in KEYS]
       metadata = [str(values[i]) for values in predictions.metadata.values()]
       writer.writerow(
-        [_text_to_cell(text) for text in keys]
+        [text_to_cell(text) for text in keys]
         + labels
         + [repr(value) for value in predictions.probabilities[i].tolist()]
-        + [_text_to_cell(text) for text in metadata]
+        + [text_to_cell(text) for text in metadata]
       )
 
 

@@ -102,6 +102,11 @@ def read(run_dir):
   return _read_json(os.path.join(run_dir, "provenance.json"))
 
 
+def read_flags(run_dir):
+  """Returns what `write` put into a run's `flags.json`; {} if nothing."""
+  return _read_json(os.path.join(run_dir, "flags.json"))
+
+
 def software():
   """Returns the versions of packages, and the revision of this code."""
   versions = {name: metadata.version(name) for name in _PACKAGES}

@@ -44,6 +44,21 @@ def unscored(table, *, unit, task, class_names, trained_names=None):
   )
 
 
+def probabilities(model, features, items, unit):
+  """Returns each item's probabilities, float32 (items, classes).
+
+  Args:
+    model: `classifier.Classifier`.
+    features: float32 (n, f), of images.
+    items: list of the places of each item's images among the features; with
+      unit 'image' one each, in order.
+    unit: 'image', or 'bag': then the images of an item are pooled.
+  """
+  if unit == "image":
+    return np.asarray(model.probabilities(features))
+  return _pooled(model, features, items)
+
+
 def score(model, batches, table, items):
   """Returns `items` with what a model says of them.
 
@@ -58,11 +73,8 @@ def score(model, batches, table, items):
     ValueError: if a probability is not finite.
   """
   features = model.predict(batches, verbose=0)  # (n, f)
-  if items.unit == "image":
-    probabilities = np.asarray(model.probabilities(features))
-  else:
-    probabilities = _pooled(model, features, _items(table, items.unit))
-  return dataclasses.replace(items, probabilities=probabilities)
+  found = probabilities(model, features, _items(table, items.unit), items.unit)
+  return dataclasses.replace(items, probabilities=found)
 
 
 def defined_scores(labels, num_classes):

@@ -45,11 +45,17 @@ def format_report(findings: Sequence[Finding], note: str = "") -> str:
   """Writes findings one a line, the first 100 in full, the rest counted."""
   plural = "problem" if len(findings) == 1 else "problems"
   lines = [f"{len(findings)} {plural} found, nothing was written:"]
-  lines += [f"  {finding}" for finding in findings[:_LINES_IN_FULL]]
-  rest = collections.Counter(f.kind for f in findings[_LINES_IN_FULL:])
-  if rest:
-    kinds = ", ".join(f"{kind}: {n}" for kind, n in rest.most_common())
-    lines.append(f"  and {sum(rest.values())} more ({kinds})")
+  lines += [f"  {line}" for line in as_lines(findings)]
   if note:
     lines.append(note)
   return "\n".join(lines)
+
+
+def as_lines(findings: Sequence[Finding]) -> list[str]:
+  """Returns a line each for the first 100, and one that counts the rest."""
+  lines = [str(finding) for finding in findings[:_LINES_IN_FULL]]
+  rest = collections.Counter(f.kind for f in findings[_LINES_IN_FULL:])
+  if rest:
+    kinds = ", ".join(f"{kind}: {n}" for kind, n in rest.most_common())
+    lines.append(f"and {sum(rest.values())} more ({kinds})")
+  return lines

@@ -72,15 +72,15 @@ def check_header(path: str | os.PathLike) -> None:
     raise _explain(error) from error
 
 
-def clean_image(path: str | os.PathLike, max_side: int) -> CleanImage:
+def clean_image(path: str | os.PathLike | bytes, max_side: int) -> CleanImage:
   """Reads, checks and cleans an image file.
 
   The pixels are decoded in full, so that truncated files are found. A JPEG
   that is upright and small enough is copied without coding it again.
 
   Args:
-    path: a single-picture JPEG, PNG, BMP, TIFF, WebP, GIF or PPM file. Of an
-      MPO (stereo JPEG) the first picture is taken.
+    path: a single-picture JPEG, PNG, BMP, TIFF, WebP, GIF or PPM file, or its
+      bytes. Of an MPO (stereo JPEG) the first picture is taken.
     max_side: largest width and height in pixels; larger images are shrunk.
 
   Returns:
@@ -94,10 +94,20 @@ def clean_image(path: str | os.PathLike, max_side: int) -> CleanImage:
   try:
     with warnings.catch_warnings():
       warnings.simplefilter("ignore")
-      source = Path(path).read_bytes()
+      source = path if isinstance(path, bytes) else Path(path).read_bytes()
       return _clean(source, max_side)
   except Exception as error:  # decoders raise all sorts
     raise _explain(error) from error
+
+
+def try_clean(
+  path: str | os.PathLike | bytes, max_side: int
+) -> CleanImage | BadImageError:
+  """As `clean_image`, for workers: a bad image is a result, not a failure."""
+  try:
+    return clean_image(path, max_side)
+  except BadImageError as error:
+    return error
 
 
 def _clean(source: bytes, max_side: int) -> CleanImage:

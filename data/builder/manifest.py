@@ -25,7 +25,7 @@ class ManifestColumns:
 
   Attributes:
     image: paths of the images, below the image root.
-    patient: ids of the patients.
+    patient: ids of the patients, None: each image is a patient of its own.
     bag: ids of the bags (a study, a case), None: a bag is a patient.
     label: class names of a multi-class task, or None.
     labels: columns of a multi-label task, one a finding, or ().
@@ -35,7 +35,7 @@ class ManifestColumns:
   """
 
   image: str = "image"
-  patient: str = "patient_id"
+  patient: str | None = "patient_id"
   bag: str | None = None
   label: str | None = None
   labels: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class ManifestRow(NamedTuple):
   Attributes:
     row: number of the row as a spreadsheet shows it (the header is row 1).
     image: the path as the manifest gives it.
-    patient: id of the patient.
+    patient: id of the patient; the image's path without a patient column.
     bag: id of the bag; the patient's id without a bag column.
     label: class name (multi-class), C floats 1, 0, -1 or NaN (multi-label),
       or None (unlabelled).
@@ -188,7 +188,7 @@ def _check_header(table: Table, columns: ManifestColumns) -> ManifestColumns:
     raise InputError(findings)
   return ManifestColumns(
     image=columns.image,
-    patient=columns.patient,
+    patient=None if columns.patient in missing else columns.patient,
     bag=columns.bag,
     label=None if columns.label in missing else columns.label,
     labels=columns.labels,
@@ -245,8 +245,9 @@ def _read_row(
   if labels.is_missing(cell[columns.image]):
     return None
   # One id typed on a Mac and on Windows may differ in its Unicode form only.
-  patient = unicodedata.normalize("NFC", cell[columns.patient])
-  bag = unicodedata.normalize("NFC", cell[columns.bag or columns.patient])
+  owner = columns.patient or columns.image
+  patient = unicodedata.normalize("NFC", cell[owner])
+  bag = unicodedata.normalize("NFC", cell[columns.bag or owner])
   metadata = tuple(
     "" if labels.is_missing(cell[name]) else " ".join(cell[name].split())
     for name in columns.metadata

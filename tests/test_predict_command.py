@@ -1,0 +1,274 @@
+"""`run.py --mode=predict` as its user sees it, on the demo's test images."""
+
+import csv
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+import run
+from data.builder import build
+from tf_micle import parquet, stop_signal
+
+SIZE = 40  # Above 32 pixels evaluation crops.
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory):
+  """Images of all sorts with their manifest, and records built from it."""
+  folder = tmp_path_factory.mktemp("clinic")
+  draw = np.random.default_rng(0)
+  rows = []
+  for patient in range(8):
+    split = ("train", "train", "validation", "test")[patient % 4]
+    for image in range(3):
+      pixels = draw.integers(0, 256, (60 + 9 * image, 90, 3), np.uint8)
+      name = f"{patient}-{image}." + ("jpg", "png", "tiff")[image]
+      exif = Image.Exif()
+      exif[0x0112] = 6 if image == 0 else 1
+      picture = Image.fromarray(pixels)
+      if image == 1:
+        picture.putalpha(Image.fromarray(pixels[..., 0]))
+      if image == 2:
+        deep = pixels[..., 0].astype(np.uint16) * 200
+        picture = Image.fromarray(deep)
+      picture.save(folder / name, exif=exif)
+      rows.append([name, f"P {patient}", "ab"[patient // 4], split])
+  order = draw.permutation(len(rows))
+  write_manifest(folder / "labelled.csv", [rows[i] for i in order], 4)
+  build.build(
+    build.BuildOptions(
+      str(folder / "labelled.csv"),
+      str(folder),
+      str(folder / "records"),
+      max_side=70,
+      workers=1,
+    )
+  )
+  # The same rows at the same places, without labels.
+  write_manifest(folder / "new.csv", [rows[i] for i in order], 2)
+  return folder
+
+
+def write_manifest(path, rows, columns):
+  header = ["image", "patient_id", "label", "split"]
+  with open(path, "w", newline="") as file:
+    csv.writer(file).writerows(row[:columns] for row in [header, *rows])
+
+
+def fine_tuned(clinic, folder, **changes):
+  status = tiny.command(
+    mode="finetune",
+    optimizer="momentum",
+    image_size=SIZE,
+    data_dir=clinic / "records",
+    model_dir=folder,
+    **changes,
+  )
+  assert status == run.DONE
+  return folder
+
+
+@pytest.fixture(scope="module")
+def tuned(clinic, tmp_path_factory):
+  return fine_tuned(clinic, tmp_path_factory.mktemp("tuned") / "run")
+
+
+@pytest.fixture
+def predict(clinic, tuned, tmp_path):
+  """Predicts to tmp_path/out.csv; returns the status."""
+
+  def go(**changes):
+    given = {
+      "mode": "predict",
+      "model_dir": tuned,
+      "manifest": clinic / "new.csv",
+      "image_root": clinic,
+      "output": tmp_path / "out.csv",
+      "eval_batch_size": 4,
+      "image_size": None,  # The run knows.
+    }
+    return tiny.command(**{**given, **changes})
+
+  return go
+
+
+def read(path):
+  with open(path, newline="") as file:
+    return list(csv.DictReader(file))
+
+
+def probabilities(row):
+  return [float(row["probability_a"]), float(row["probability_b"])]
+
+
+def assert_as_evaluated(found, evaluated):
+  """Both by their rows of the manifest, to 1e-5."""
+  by_rows = {row["row"]: row for row in found}
+  assert evaluated
+  for row in evaluated:
+    np.testing.assert_allclose(
+      probabilities(by_rows[row["row"]]), probabilities(row), atol=1e-5
+    )
+
+
+def test_predictions_are_those_of_evaluation(predict, clinic, tuned, tmp_path):
+  assert predict() == run.DONE
+  rows = read(tmp_path / "out.csv")
+  manifest = read(clinic / "new.csv")
+  assert [row["row"] for row in rows] == [
+    str(2 + i) for i in range(len(manifest))
+  ]
+  for column in ("image", "patient_id"):
+    assert [r[column] for r in rows] == [r[column] for r in manifest]
+  for row in rows:
+    assert row["top_class"] == "ab"[int(np.argmax(probabilities(row)))]
+  status = tiny.command(
+    mode="eval",
+    model_dir=tuned,
+    eval_split="test",
+    image_size=None,
+    bootstrap_samples=2,
+  )
+  assert status == run.DONE
+  assert_as_evaluated(rows, read(tuned / "eval" / "test" / "predictions.csv"))
+  assert not (tmp_path / "out.csv.partial").exists()
+
+
+def test_parquet_holds_the_same(predict, tmp_path, capsys, monkeypatch):
+  path = tmp_path / "out.parquet"
+  with monkeypatch.context() as patch:
+    patch.setitem(sys.modules, "pyarrow", None)
+    assert predict(output=path) == run.BAD_USE
+  assert "pyarrow<21" in capsys.readouterr().err
+  if parquet.fault():
+    pytest.skip("No pyarrow that works.")
+  from pyarrow import parquet as arrow_parquet
+
+  assert predict() == predict(output=path) == run.DONE
+  rows = arrow_parquet.read_table(path).to_pylist()
+  texts = [{k: str(v) for k, v in row.items()} for row in rows]
+  assert texts == [
+    {**row, **{k: str(float(row[k])) for k in row if "probability" in k}}
+    for row in read(tmp_path / "out.csv")
+  ]
+
+
+def test_a_bag_has_one_row(predict, clinic, tmp_path):
+  bags = fine_tuned(clinic, tmp_path / "bags", unit="bag", bag_views=2)
+  assert predict(model_dir=bags) == run.DONE
+  rows = read(tmp_path / "out.csv")
+  assert sorted(row["patient_id"] for row in rows) == [
+    f"P {patient}" for patient in range(8)
+  ]
+  status = tiny.command(
+    mode="eval",
+    model_dir=bags,
+    eval_split="test",
+    image_size=None,
+    bootstrap_samples=2,
+  )
+  assert status == run.DONE
+  evaluated = read(bags / "eval" / "test" / "predictions.csv")
+  for one in (*rows, *evaluated):  # The builder draws the order in a bag.
+    one["row"] = " ".join(sorted(one["row"].split()))
+  assert_as_evaluated(rows, evaluated)
+
+
+def test_it_goes_on_where_it_was_stopped(predict, tmp_path, monkeypatch):
+  features, folder = tmp_path / "f.npz", tmp_path / "projector"
+  wanted = {"embeddings": features, "tensorboard_projector": folder}
+  assert predict(**wanted) == run.DONE
+  whole = (tmp_path / "out.csv").read_bytes()
+  arrays = dict(np.load(features))
+  assert arrays["row"].tolist() == list(range(2, 26))
+  assert arrays["features"].shape[0] == 24
+  tensors = np.loadtxt(folder / "tensors.tsv")
+  np.testing.assert_allclose(tensors, arrays["features"], rtol=1e-4)
+  assert len((folder / "metadata.tsv").read_text().splitlines()) == 1 + 24
+  assert Image.open(folder / "sprite.png").size == (5 * 48, 5 * 48)
+
+  assert predict(**wanted) == run.BAD_USE  # Nothing is written over.
+  for path in (tmp_path / "out.csv", features):
+    path.unlink()
+  shutil.rmtree(folder)
+  with monkeypatch.context() as patch:
+    # A signal that comes with the first batch.
+    patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
+    assert predict(**wanted) == run.STOPPED
+  partial = tmp_path / "out.csv.partial"
+  done = json.loads((partial / "progress.json").read_text())["counts"]
+  assert done["rows"] == 4
+  with open(partial / "rows.csv", "a") as file:
+    file.write("half a r")  # As a kill would leave it.
+  assert predict(**wanted) == run.DONE
+  assert (tmp_path / "out.csv").read_bytes() == whole
+  np.testing.assert_allclose(
+    np.load(features)["features"], arrays["features"], rtol=1e-5
+  )
+
+
+def _already_stopped(self):
+  self.requested = True
+  return self
+
+
+def test_what_is_half_done_of_another_manifest_is_not_taken(
+  predict, clinic, tmp_path, monkeypatch, caplog
+):
+  with monkeypatch.context() as patch:
+    patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
+    assert predict() == run.STOPPED
+  rows = (clinic / "new.csv").read_text().splitlines()
+  other = tmp_path / "other.csv"
+  other.write_text("\n".join([rows[0], *rows[:0:-1]]))
+  assert predict(manifest=other) == run.DONE
+  assert "another manifest" in caplog.text
+  images = [row["image"] for row in read(tmp_path / "out.csv")]
+  assert images == [row["image"] for row in read(other)]
+
+
+def test_bad_images_are_left_out_or_end_it(predict, clinic, tmp_path, capsys):
+  for name in ("0-0.jpg", "1-0.jpg"):
+    shutil.copy(clinic / name, tmp_path)
+  whole = (clinic / "2-0.jpg").read_bytes()
+  (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+  manifest = tmp_path / "few.csv"
+  manifest.write_text("image\n0-0.jpg\ncut.jpg\n1-0.jpg\nnone.jpg\n")
+  changes = {"manifest": manifest, "image_root": tmp_path}
+  assert predict(**changes) == run.BAD_USE
+  assert "none.jpg" in capsys.readouterr().err
+  manifest.write_text("image\n0-0.jpg\ncut.jpg\n1-0.jpg\n")
+  assert predict(**changes) == run.BAD_USE  # Only decoding shows it.
+  assert "row 3" in capsys.readouterr().err
+  manifest.write_text("image\n0-0.jpg\ncut.jpg\n1-0.jpg\nnone.jpg\n")
+  assert predict(**changes, on_bad_image="skip") == run.DONE
+  assert "2 images were left out" in capsys.readouterr().out
+  rows = read(tmp_path / "out.csv")
+  assert [row["patient_id"] for row in rows] == ["0-0.jpg", "1-0.jpg"]
+  rejected = read(tmp_path / "out.csv.rejected.csv")
+  assert [(r["row"], r["image"]) for r in rejected] == [
+    ("3", "cut.jpg"),
+    ("5", "none.jpg"),
+  ]
+
+
+def test_all_that_is_wrong_is_said_at_once(predict, tmp_path, capsys):
+  manifest = tmp_path / "m.csv"
+  manifest.write_text("image,patient_id\na.png,\nb.png,P\n")
+  status = predict(
+    manifest=manifest,
+    image_root=tmp_path / "none",
+    output=tmp_path / "out.xls",
+    embeddings=tmp_path / "f.npy",
+    model_dir=tmp_path,
+  )
+  assert status == run.BAD_USE
+  printed = capsys.readouterr().err
+  for part in ("image_root", "row 2", "out.xls", "f.npy", "flags.json"):
+    assert part in printed
+  assert not (tmp_path / "out.xls.partial").exists()

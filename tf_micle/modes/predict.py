@@ -1,0 +1,253 @@
+"""Says what a classifier makes of images without labels, as they come in."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import sys
+
+import numpy as np
+import tqdm
+from absl import logging
+
+from tf_micle import (
+  checkpoint,
+  embeddings_npz,
+  parquet,
+  prediction_files,
+  projector,
+  stop_signal,
+  tuned_run,
+)
+from tf_micle.prediction_rows import RowWriter
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictMode:
+  """What to write; fields are named as their flags are."""
+
+  model_dir: str
+  checkpoint: str | None
+  output: str
+  embeddings: str | None
+  tensorboard_projector: str | None
+  on_bad_image: str
+
+
+class BadImagesError(ValueError):
+  """Images that cannot be decoded, where none may be left out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+  """How a prediction ended.
+
+  Attributes:
+    rows: of the output, done.
+    rejected: images that were left out.
+    stopped: whether a signal stopped it.
+  """
+
+  rows: int
+  rejected: int
+  stopped: bool
+
+
+def run(mode, options, strategy, images, findings):
+  """Predicts.
+
+  Args:
+    mode: `PredictMode`.
+    options: `finetuning.FinetuneOptions`, the run's.
+    strategy: `tf.distribute.Strategy`.
+    images: `data.listed_images.ListedImages`, None where it has faults.
+    findings: `flags.findings.Findings`; faults that are known already.
+
+  Returns:
+    An `Outcome`.
+
+  Raises:
+    BadImagesError: an image is damaged, and `on_bad_image` is 'fail'. What is
+      done is kept, and the same command goes on there.
+  """
+  tuned = mode.model_dir and findings.collect(
+    tuned_run.TunedRun, mode.model_dir
+  )
+  if mode.output and mode.output.endswith(".parquet"):
+    findings.add(*parquet.fault())
+  findings.add(*_occupied(mode))
+  findings.stop_if_any()
+  with strategy.scope():
+    restored = findings.collect(tuned.classifier, options, mode.checkpoint)
+  findings.stop_if_any()
+  model, path = restored
+  files = prediction_files.PredictionFiles(
+    mode.output,
+    {
+      "images": images.digest,
+      "checkpoint": checkpoint.digest(path),
+      "columns": mode.output.endswith(".csv"),
+      "embeddings": bool(mode.embeddings),
+      "projector": bool(mode.tensorboard_projector),
+    },
+  )
+  writer = RowWriter(
+    files,
+    class_names=tuned.class_names,
+    unit=options.unit,
+    for_spreadsheets=mode.output.endswith(".csv"),
+    keep_features=bool(mode.embeddings),
+    keep_thumbnails=bool(mode.tensorboard_projector),
+  )
+  skip = mode.on_bad_image == "skip"
+  if files.open(headers=writer.headers(), may_have_rejected=skip):
+    logging.warning(
+      "%s was of another manifest, checkpoint or choice of outputs: starting "
+      "from the first image.",
+      files.folder,
+    )
+  for note in images.notes:
+    logging.warning("%s", note)
+  try:
+    with stop_signal.StopSignal() as stop:
+      stopped = _predict(model, images, files, writer, skip, stop)
+  finally:
+    files.close()
+  counts = files.counts
+  if not stopped:
+    _place(mode, files, tuned.class_names, options.unit)
+  return Outcome(counts["rows"], counts["rejected"], stopped)
+
+
+def _predict(model, images, files, writer, skip, stop):
+  """Goes on to the end; returns whether a signal came first."""
+  items = images.items
+  done = files.counts["items"]
+  first = items[done].first if done < len(items) else images.num_images
+  waiting = {}  # position to (features, view) of items not yet complete
+  with _progress_bar(images.num_images, first) as bar:
+    for positions, views in images.batches(first):
+      features = model.predict_on_batch({"views": views[:, None]})
+      waiting.update(zip(positions.tolist(), zip(features, views)))
+      seen = int(positions[-1]) + 1
+      done = _finish(model, images, done, seen, waiting, writer, skip)
+      bar.update(seen - bar.n)
+      if stop.requested:
+        return done < len(items)
+    # Those at the very end may all be bad.
+    _finish(model, images, done, images.num_images, waiting, writer, skip)
+    bar.update(images.num_images - bar.n)
+  return False
+
+
+def _finish(model, images, done, seen, waiting, writer, skip):
+  """Writes the items whose images were all seen; returns how many are done."""
+  complete = []
+  while done < len(images.items):
+    item = images.items[done]
+    places = range(item.first, item.first + len(item.rows))
+    if places.stop > seen:
+      break
+    bad = {at: images.bad[at] for at in places if at not in waiting}
+    if bad and not skip:
+      writer.write(model, complete, waiting)
+      raise _error(images)
+    complete.append((item, bad))
+    done += 1
+  writer.write(model, complete, waiting)
+  return done
+
+
+def _error(images):
+  """Names all bad images that have been met, those read ahead too."""
+  rows = [row for item in images.items for row in item.rows]
+  lines = [
+    f"row {rows[place].row}: Expected an image in {rows[place].image!r}. "
+    f"Received: {reason}."
+    for place, reason in sorted(images.bad.items())
+  ]
+  return BadImagesError(
+    "\n".join(lines)
+    + "\nMend them, or leave them out by --on_bad_image=skip. What is done is "
+    "kept: with the same manifest the command goes on there."
+  )
+
+
+def _progress_bar(total, first):
+  return tqdm.tqdm(
+    total=total,
+    initial=first,
+    desc="Predicting",
+    unit=" images",
+    mininterval=0.5 if sys.stderr.isatty() else 15,
+  )
+
+
+def _place(mode, files, class_names, unit):
+  """Puts what is complete in its place, the predictions last."""
+  width = _feature_width(files)
+  count = files.counts["embedded"]
+  features = files.path(prediction_files.FEATURES)
+  if mode.embeddings:
+    rows = files.path(prediction_files.PLACES)
+    embeddings_npz.write(
+      mode.embeddings,
+      {
+        "row": (rows, np.int64, (count,)),
+        "features": (features, np.float32, (count, width)),
+      },
+    )
+  if mode.tensorboard_projector:
+    projector.write(
+      mode.tensorboard_projector,
+      features=features,
+      thumbnails=files.path(prediction_files.THUMBNAILS),
+      metadata=files.path(prediction_files.METADATA),
+      count=min(count, projector.MOST),
+      width=width,
+    )
+  if mode.on_bad_image == "skip":
+    shutil.copyfile(
+      files.path(prediction_files.REJECTED), rejected_path(mode.output)
+    )
+  table = files.path(prediction_files.ROWS)
+  if mode.output.endswith(".parquet"):
+    parquet.from_csv(
+      table,
+      mode.output,
+      floats=[f"probability_{name}" for name in class_names],
+      integers=["row"] * (unit == "image"),
+    )
+  else:
+    os.replace(table, mode.output)
+  files.remove()
+
+
+def rejected_path(output):
+  """Returns where the images that were left out are listed."""
+  return f"{output}.rejected.csv"
+
+
+def _feature_width(files):
+  """Returns f, from how many bytes so many features take; 0 without any."""
+  count = files.counts["embedded"]
+  size = os.path.getsize(files.path(prediction_files.FEATURES))
+  return size // (4 * count) if count else 0
+
+
+def _occupied(mode):
+  """Returns faults of outputs that are there already, unless half done."""
+  begun = bool(mode.output) and os.path.isdir(f"{mode.output}.partial")
+  paths = {"output": mode.output}
+  if not begun:
+    paths["embeddings"] = mode.embeddings
+    config = "projector_config.pbtxt"
+    folder = mode.tensorboard_projector
+    paths["tensorboard_projector"] = folder and os.path.join(folder, config)
+  return [
+    f"Expected --{name} to be new: remove what is there, or name another. "
+    f"Received: {path}, which exists"
+    for name, path in paths.items()
+    if path and os.path.exists(path)
+  ]
