@@ -11,6 +11,8 @@ makes it a classifier with few labels, and says how good that is.
   python run.py --mode=eval --data_dir=RECORDS --eval_split=test \
       --model_dir=TUNED
       metrics.json, predictions.csv and report.html in TUNED/eval/test
+  python run.py --mode=export --model_dir=TUNED --export_dir=SERVING
+      a SavedModel in SERVING/1 that TF Serving answers from
   python run.py --mode=predict --model_dir=TUNED --manifest=N.csv \
       --image_root=DIR --output=out.csv
       what the classifier says of images that need no labels and no records
@@ -57,6 +59,7 @@ def main(argv):
     "pretrain": pretrain,
     "finetune": finetune,
     "eval": evaluate,
+    "export": export,
     "predict": predict,
   }
   mode = finetune_sweep if options.sweep else modes[options.mode]
@@ -143,6 +146,22 @@ def evaluate(options, findings):
   )
   print(summary)
   print(f"In {folder}: report.html, metrics.json, predictions.csv")
+  return DONE
+
+
+def export(options, findings):
+  """Exports a run for TF Serving; returns the exit status."""
+  from data import file_views
+  from tf_micle.modes import export
+
+  findings.stop_if_any()
+  folder, signatures = export.run(
+    reader.pick(export.ExportMode, options),
+    file_views.of_run(options._asdict(), options.max_side),
+    findings,
+  )
+  name = export.model_name(options.export_dir)
+  print(next_steps.exported(folder, signatures, name))
   return DONE
 
 

@@ -1,8 +1,8 @@
-"""An image file to the view that evaluation has of it.
+"""Image files to the views that a run's model takes.
 
-The builder cleans an image before it is stored, and evaluation cuts the central
-view of what was stored. Both happen here at once, so that what a model says of
-a file is what it says of the file's record.
+They are made by the same operations that an exported model has in its graph
+(`encoded_image`), so that the command line, a notebook and a server say the
+same of a file.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import os
 import tensorflow as tf
 from absl import logging
 
-from data import access, dataset_json, geometry
-from data.builder.image_bytes import clean_image
+from data import access, dataset_json, encoded_image, geometry
+from data.builder.image_bytes import decodable_bytes
 
 DEFAULT_MAX_SIDE = 512
 # TFDS's images are not shrunk before they are cut.
@@ -46,11 +46,33 @@ class FileViews:
     Raises:
       image_bytes.BadImageError: with the reason, which names no file.
     """
-    return self.decoded(clean_image(image, self.max_side).data).numpy()
+    return self.decoded(decodable_bytes(image, self.max_side)).numpy()
 
   def decoded(self, encoded):
-    """Returns the central view of cleaned, encoded bytes, a string ()."""
-    return geometry.center_view(geometry.decode(encoded), self.views)
+    """Returns the view of an encoded image, as `encoded_image.to_view`."""
+    return encoded_image.to_view(encoded, self.views, self.max_side)
+
+  def batch(self, encoded):
+    """Returns the views of encoded images, as `encoded_image.to_views`."""
+    return encoded_image.to_views(encoded, self.views, self.max_side)
+
+  def description(self):
+    """Returns what is done to an image, in order, for people; dict for JSON."""
+    size = self.views.image_size
+    steps = [
+      "decode JPEG, PNG, BMP or a still GIF to 8 bits RGB, alpha laid on white",
+      f"shrink to a longest side of {self.max_side} pixels where it is larger "
+      "(Lanczos)",
+      "turn upright by EXIF",
+      *geometry.center_steps(self.views),
+      "divide by 255",
+    ]
+    return {
+      "image_size": size,
+      "max_side": self.max_side,
+      "resize_method": self.views.resize_method,
+      "steps": steps,
+    }
 
 
 def of_run(flags, max_side=None):
@@ -91,7 +113,7 @@ def stored_max_side(data_dir):
 
 
 def batches(encoded, file_views, *, batch_size):
-  """Returns batches of views from a stream of cleaned images.
+  """Returns batches of views from a stream of encoded images.
 
   Args:
     encoded: function without arguments; returns an iterator of (position,

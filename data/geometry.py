@@ -91,6 +91,16 @@ def center_view(image, options):
   return _resize(image, options)
 
 
+def center_steps(options):
+  """Returns what `center_view` does, a line a step."""
+  size = options.image_size
+  steps = [f"resize to {size} x {size}, {options.resize_method}"]
+  if size > _SMALL_IMAGE_SIZE:
+    part = f"{_EVAL_CROP_PROPORTION:.1%}"
+    steps.insert(0, f"cut the central square, {part} of the shorter side")
+  return steps
+
+
 def _random_crop(image, seed, min_area):
   begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
     tf.shape(image),

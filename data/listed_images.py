@@ -14,7 +14,7 @@ import tqdm
 from data import file_views
 from data.builder import image_files, rejected
 from data.builder.findings import InputError, as_lines
-from data.builder.image_bytes import BadImageError, try_clean
+from data.builder.image_bytes import BadImageError, decodable_bytes
 from data.builder.manifest import ManifestColumns, ManifestRow, scan_manifest
 from data.builder.worker_pool import WorkerPool, default_workers
 
@@ -84,13 +84,13 @@ class ListedImages:
   def batches(self, first=0):
     """Yields batches of views, from position `first` on; bad images have none.
 
-    Files are read and cleaned on all cores, a few batches ahead.
+    Files are read and checked on all cores, a few batches ahead.
 
     Yields:
       Positions, int64 (b,), in rising order, and views, uint8
       (b, image_size, image_size, 3); NumPy arrays.
     """
-    clean = functools.partial(try_clean, max_side=self._views.max_side)
+    read = functools.partial(_try_read, max_side=self._views.max_side)
     with WorkerPool(default_workers(), self.num_images - first) as pool:
 
       def encoded():
@@ -101,16 +101,24 @@ class ListedImages:
         )
         positions, named = itertools.tee(good)
         paths = (self._paths[position] for position in named)
-        cleaned = pool.ordered_map(clean, paths, _CHUNK)
-        for position, image in zip(positions, cleaned):
+        images = pool.ordered_map(read, paths, _CHUNK)
+        for position, image in zip(positions, images):
           if isinstance(image, BadImageError):
             self.bad[position] = str(image)
           else:
-            yield position, image.data
+            yield position, image
 
       yield from file_views.batches(
         encoded, self._views, batch_size=self._batch_size
       ).as_numpy_iterator()
+
+
+def _try_read(path, max_side):
+  """Reads an image in a worker; a bad one is a result, not a failure."""
+  try:
+    return decodable_bytes(path, max_side)
+  except BadImageError as error:
+    return error
 
 
 def open_listed(options, views):

@@ -31,6 +31,8 @@ EITHER_OR = {
   "checkpoint_steps": "checkpoint_epochs",
 }
 
+_USES_RUN = ("eval", "export", "predict")
+
 
 def out_of_range(name, value):
   """Returns a line if the number that a flag has cannot be, in a list."""
@@ -62,7 +64,7 @@ def findings(v, given, *, modes):
   for name in sorted(given & set(modes)):
     other = " or ".join(f"--mode={mode}" for mode in modes[name])
     what = f"--{name} with {other} only"
-    if v["mode"] in ("eval", "predict"):
+    if v["mode"] in _USES_RUN:
       what += f"; --mode={v['mode']} takes what the run has"
     expect(v["mode"] in modes[name], what, "mode", name)
   expect(
@@ -95,6 +97,13 @@ def findings(v, given, *, modes):
     )
   if v["mode"] == "predict":
     found += _outputs(v)
+  if v["mode"] == "export":
+    expect(v["export_dir"], "--export_dir, a folder to export to", "export_dir")
+    expect(
+      not v["export_dir"] or _writable(v["export_dir"]),
+      "--export_dir to be a folder where this user may write",
+      "export_dir",
+    )
   return found + _model_dir(v)
 
 
@@ -134,14 +143,16 @@ def _model_dir(v):
   path, expected = v["model_dir"], []
   if not path:
     expected.append("--model_dir, the folder of the run")
-  elif v["mode"] in ("eval", "predict"):
+  elif v["mode"] in _USES_RUN:
     if not os.path.isfile(os.path.join(path, "flags.json")):
+      kind = "run" if v["mode"] == "export" else "fine-tuned run"
       expected.append(
-        "--model_dir to be the folder of a fine-tuned run, with its flags.json"
+        f"--model_dir to be the folder of a {kind}, with its flags.json"
       )
   elif os.path.exists(path) and not os.path.isdir(path):
     expected.append("--model_dir to be a folder, or a name that is free")
-  if path and v["mode"] != "predict" and not _writable(path):
+  reads = v["mode"] in ("export", "predict")
+  if path and not reads and not _writable(path):
     expected.append("--model_dir to be where this user may write")
   return [f"Expected {what}. Received: --model_dir={path}" for what in expected]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 def after(options, step, rows):
   """Returns what to print when training is done.
@@ -56,6 +58,23 @@ def predicted(options, outcome, rejected_path):
   if folder:
     lines.append(f"Projector: tensorboard --logdir={folder}")
   return "\n".join(lines)
+
+
+def exported(folder, signatures, name):
+  """Returns what to print when a model is exported.
+
+  Args:
+    folder: of the version.
+    signatures: their names.
+    name: to serve the model by.
+  """
+  served = os.path.dirname(os.path.abspath(folder))
+  return (
+    f"{folder}: signatures {', '.join(signatures)}\n"
+    "To serve it (docs/serving.md): docker run -p 8500:8500 -p 8501:8501 "
+    f"-v {served}:/models/{name} -e MODEL_NAME={name} tensorflow/serving\n"
+    f"To look at it: saved_model_cli show --dir {folder} --all"
+  )
 
 
 def _after_pretraining(options):

@@ -15,6 +15,7 @@ from flags import (
   checks,
   data,
   evaluation,
+  exporting,
   finetuning,
   inherited,
   model,
@@ -33,6 +34,7 @@ MODULES = (
   training,
   finetuning,
   evaluation,
+  exporting,
   prediction,
 )
 
@@ -51,11 +53,12 @@ _MODES = {
   "specificity": ("eval",),
   "bootstrap_samples": ("eval",),
   "compare": ("eval",),
+  "max_side": ("export", "predict"),
 }
 # Where the images of a run come from; taken over together or not at all.
 _SOURCE = ("data_dir", "dataset", "patient_feature")
 # Modes that use a run which is there, and train nothing.
-_USES_RUN = ("eval", "predict")
+_USES_RUN = ("eval", "export", "predict")
 # What a fine-tuned run says for its own evaluation, over and above `_SOURCE`.
 _SCORED_AS = (finetuning, augmentation, model)
 
@@ -99,8 +102,8 @@ def options():
 
   Flags that the user did not set come from, in this order:
 
-  1. the run that is fine-tuned (its network), or evaluated or used
-     to predict (network and data);
+  1. the run that is fine-tuned (its network), or evaluated, exported or used to
+     predict (network and data);
   2. with neither --data_dir nor --dataset, the built-in demo's recipe;
   3. recipes/finetune.flags for --mode=finetune;
   4. the flags' defaults, which are pretraining's.
@@ -205,13 +208,20 @@ def _modes():
     ("pretrain", "finetune"),
   )
   predicting_only = dict.fromkeys(_names([prediction]), ("predict",))
-  return {**training_only, **finetuning_only, **predicting_only, **_MODES}
+  exporting_only = dict.fromkeys(_names([exporting]), ("export",))
+  return {
+    **training_only,
+    **finetuning_only,
+    **predicting_only,
+    **exporting_only,
+    **_MODES,
+  }
 
 
 def _earlier_run(mode):
   """Returns the flags of the run that this one builds on, {} where none.
 
-  That is the run itself where it goes on, or is evaluated or predicts.
+  That is the run itself where it goes on, or where it is used as it is.
   """
   path = None
   own = FLAGS.model_dir

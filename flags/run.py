@@ -5,9 +5,9 @@ from absl import flags
 flags.DEFINE_enum(
   "mode",
   "pretrain",
-  ["pretrain", "finetune", "eval", "predict"],
-  "Pretrain an encoder, make it a classifier, say how good that is, or predict "
-  "images that have no labels.",
+  ["pretrain", "finetune", "eval", "export", "predict"],
+  "Pretrain an encoder, make it a classifier, say how good that is, export it "
+  "for TF Serving, or predict images that have no labels.",
 )
 flags.DEFINE_string(
   "model_dir",
@@ -20,8 +20,7 @@ flags.DEFINE_string(
   None,
   "Start from the weights of this run (its folder or a checkpoint in it): "
   "MICLe from SimCLR, or fine-tuning from either. Not used once the run has a "
-  "checkpoint itself. --mode=eval or predict: the checkpoint to use, if not "
-  "the best.",
+  "checkpoint itself. Other modes: the checkpoint to use, if not the best.",
 )
 flags.DEFINE_integer(
   "seed",

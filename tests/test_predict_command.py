@@ -29,7 +29,7 @@ def clinic(tmp_path_factory):
       pixels = draw.integers(0, 256, (60 + 9 * image, 90, 3), np.uint8)
       name = f"{patient}-{image}." + ("jpg", "png", "tiff")[image]
       exif = Image.Exif()
-      exif[0x0112] = 6 if image == 0 else 1
+      exif[0x0112] = 6 if image == 1 else 1
       picture = Image.fromarray(pixels)
       if image == 1:
         picture.putalpha(Image.fromarray(pixels[..., 0]))
@@ -45,7 +45,7 @@ def clinic(tmp_path_factory):
       str(folder / "labelled.csv"),
       str(folder),
       str(folder / "records"),
-      max_side=70,
+      max_side=100,
       workers=1,
     )
   )

@@ -68,7 +68,7 @@ def command(**changes):
   """
   mode = changes.get("mode", "pretrain")
   values = {"pretrain": FLAGS, "finetune": _SHARED}.get(mode, {})
-  if mode != "eval":
+  if mode in ("pretrain", "finetune"):
     values = {**values, "train_steps": 2, "log_steps": 1}
   values = {**values, **changes}
   arguments = [f"--{k}={v}" for k, v in values.items() if v is not None]

@@ -185,11 +185,21 @@ class Classifier(tf.keras.Model):
     Returns:
       float32 (n, f).
     """
-    h = self.encoder(images, training=training)["final_avg_pool"]  # (n, f)
-    if not self._layer:
-      return h
-    _, hiddens = self.projection_head(h, training=training)
-    return hiddens[self._layer]
+    return self.end_points(images, training=training)["default"]
+
+  def end_points(self, images, training=None):
+    """Returns the encoder's end points, and as 'default' `features_of`.
+
+    Args:
+      images: float32 (n, h, w, 3) in [0, 1].
+      training: as Keras's layers take it.
+    """
+    points = self.encoder(images, training=training)
+    features = points["final_avg_pool"]  # (n, f)
+    if self._layer:
+      _, hiddens = self.projection_head(features, training=training)
+      features = hiddens[self._layer]
+    return {**points, "default": features}
 
   def _logits(self, seen):
     """float32 (b, v, h, w, 3) -> (b, classes) of bags, (b * v, classes)."""

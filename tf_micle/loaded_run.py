@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
 import numpy as np
 import tensorflow as tf
 
-from tf_micle import (
-  checkpoint,
-  finetuning,
-  photometry,
-  pretraining,
-  provenance,
-  scoring,
-  training_parts,
-  tuned_run,
-)
+from tf_micle import photometry, run_network, scoring
 
 
 class LoadedRun:
@@ -140,31 +130,14 @@ class LoadedRun:
 
 def load(run_dir, preprocessing, path):
   """Opens a run; see `tf_micle.load`."""
-  run_dir, path = os.fspath(run_dir), path and os.fspath(path)
-  flags = provenance.read_flags(run_dir)
-  if not flags:
-    raise ValueError(
-      "Expected the folder of a run, with its flags.json. Received: "
-      f"{run_dir}"
-    )
-  size = flags["image_size"]
+  network = run_network.open_run(os.fspath(run_dir), path and os.fspath(path))
+  size = network.flags["image_size"]
   views = tf.keras.Input((size, size, 3), dtype=tf.uint8)
-  images = photometry.to_float(views)
-  preprocess = preprocessing and preprocessing(flags)
-  if "class_names" not in provenance.read(run_dir):
-    network = training_parts.encoder(_pick(pretraining.PretrainOptions, flags))
-    checkpoint.initialise(path or run_dir, {"encoder": network})
-    encoder = tf.keras.Model(views, network(images)["final_avg_pool"])
-    return LoadedRun(flags, encoder, None, (), preprocess)
-  tuned = tuned_run.TunedRun(run_dir)
-  classifier, _ = tuned.classifier(
-    _pick(finetuning.FinetuneOptions, flags), path
+  features = network.end_points(photometry.to_float(views))["default"]
+  return LoadedRun(
+    network.flags,
+    tf.keras.Model(views, features),
+    network.classifier,
+    network.class_names,
+    preprocessing and preprocessing(network.flags),
   )
-  encoder = tf.keras.Model(views, classifier.features_of(images))
-  return LoadedRun(flags, encoder, classifier, tuned.class_names, preprocess)
-
-
-def _pick(options_class, flags):
-  """Makes an options object from the flags of the same names."""
-  names = [field.name for field in dataclasses.fields(options_class)]
-  return options_class(**{name: flags[name] for name in names})

@@ -18,7 +18,7 @@ import tqdm
 from data import dataset_json
 from data.builder import image_files, plan, pseudonyms, rejected, report
 from data.builder.findings import Finding, InputError
-from data.builder.image_bytes import BadImageError, CleanImage, try_clean
+from data.builder.image_bytes import BadImageError, CleanImage, clean_image
 from data.builder.manifest import Manifest, ManifestRow, scan_manifest
 from data.builder.options import BuildOptions, check_options
 from data.builder.tally import ImageTally, SplitTally
@@ -203,7 +203,7 @@ class _Build:
       for row in bag.rows
       if row.row in self._paths
     )
-    convert = functools.partial(try_clean, max_side=self._options.max_side)
+    convert = functools.partial(_try_clean, max_side=self._options.max_side)
     results = self._pool.ordered_map(convert, paths, _CHUNK)
     return iter(self._bar("Converting images", len(self._paths))(results))
 
@@ -275,6 +275,14 @@ def _progress_bar(show: bool, description: str, total: int):
     mininterval=1.0,
     smoothing=0.05,
   )
+
+
+def _try_clean(path: str, max_side: int) -> CleanImage | BadImageError:
+  """Converts an image in a worker; a bad one is a result, not a failure."""
+  try:
+    return clean_image(path, max_side)
+  except BadImageError as error:
+    return error
 
 
 def _check_bag_size(kept: list[tuple[ManifestRow, bytes]]) -> None:

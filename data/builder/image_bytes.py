@@ -7,6 +7,7 @@ processes start in here.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import warnings
@@ -72,15 +73,15 @@ def check_header(path: str | os.PathLike) -> None:
     raise _explain(error) from error
 
 
-def clean_image(path: str | os.PathLike | bytes, max_side: int) -> CleanImage:
+def clean_image(path: str | os.PathLike, max_side: int) -> CleanImage:
   """Reads, checks and cleans an image file.
 
   The pixels are decoded in full, so that truncated files are found. A JPEG
   that is upright and small enough is copied without coding it again.
 
   Args:
-    path: a single-picture JPEG, PNG, BMP, TIFF, WebP, GIF or PPM file, or its
-      bytes. Of an MPO (stereo JPEG) the first picture is taken.
+    path: a single-picture JPEG, PNG, BMP, TIFF, WebP, GIF or PPM file. Of an
+      MPO (stereo JPEG) the first picture is taken.
     max_side: largest width and height in pixels; larger images are shrunk.
 
   Returns:
@@ -91,33 +92,58 @@ def clean_image(path: str | os.PathLike | bytes, max_side: int) -> CleanImage:
   Raises:
     BadImageError: with the reason.
   """
+  return _checked(path, lambda source: _clean(source, max_side))
+
+
+def decodable_bytes(path: str | os.PathLike | bytes, max_side: int) -> bytes:
+  """Reads and checks an image file, for a decoder that knows few formats.
+
+  Args:
+    path: as in `clean_image`, or the bytes of such a file.
+    max_side: as in `clean_image`, for what has to be coded anew.
+
+  Returns:
+    The file's own bytes if it is a PNG, or a JPEG that TensorFlow decodes; the
+    image as it is stored otherwise.
+
+  Raises:
+    BadImageError: as `clean_image`.
+  """
+  return _checked(path, lambda source: _decodable(source, max_side))
+
+
+def _checked(path, convert):
+  """Returns `convert(bytes)`, with what it raises explained."""
   try:
     with warnings.catch_warnings():
       warnings.simplefilter("ignore")
       source = path if isinstance(path, bytes) else Path(path).read_bytes()
-      return _clean(source, max_side)
+      return convert(source)
   except Exception as error:  # decoders raise all sorts
     raise _explain(error) from error
 
 
-def try_clean(
-  path: str | os.PathLike | bytes, max_side: int
-) -> CleanImage | BadImageError:
-  """As `clean_image`, for workers: a bad image is a result, not a failure."""
-  try:
-    return clean_image(path, max_side)
-  except BadImageError as error:
-    return error
+def _decodable(source: bytes, max_side: int) -> bytes:
+  with Image.open(io.BytesIO(source), formats=FORMATS) as image:
+    _reject_kind(image)
+    _reject_several(image)
+    if image.format == "PNG":
+      image.load()
+      return source
+    if image.format in ("JPEG", "MPO"):
+      with contextlib.suppress(NotCopyableError):
+        strip_jpeg(source)
+        # An eighth of the size shows as well whether it can be decoded.
+        image.draft(None, (1, 1))
+        image.load()
+        return source
+  return _clean(source, max_side).data
 
 
 def _clean(source: bytes, max_side: int) -> CleanImage:
   with Image.open(io.BytesIO(source), formats=FORMATS) as image:
     _reject_kind(image)
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-      raise BadImageError(
-        f"it holds {image.n_frames} pictures (pages or frames): store each in "
-        "a file of its own"
-      )
+    _reject_several(image)
     # PNG looks for EXIF behind the pixels, and loads them to do so.
     deep_colour = deep_pixels.is_deep_colour(image)
     orientation = _orientation(image)
@@ -164,6 +190,14 @@ def _reject_kind(image: Image.Image) -> None:
   if image.mode == "F":
     raise BadImageError(
       "its pixels are floating-point numbers: convert it to 8 or 16 bits"
+    )
+
+
+def _reject_several(image: Image.Image) -> None:
+  if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+    raise BadImageError(
+      f"it holds {image.n_frames} pictures (pages or frames): store each in "
+      "a file of its own"
     )
 
 
