@@ -29,20 +29,21 @@ The same command again goes on from the newest checkpoint. Exit status: 0 done,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
 from absl import app, flags, logging
 
-from flags import next_steps, reader, sweep
+from flags import next_steps, reader, sweep, system_faults
 from flags.findings import Findings, UsageError
 
 DONE, FAILED, BAD_USE, STOPPED = 0, 1, 2, 143
-# What may differ when a run goes on: how long, how often, on what, and where
-# the same data lie.
+# What may differ when a run goes on: how long (more, not less), how often, on
+# what, and where the same data lie.
 _MAY_CHANGE = frozenset(
   "train_steps train_epochs log_steps checkpoint_steps checkpoint_epochs "
-  "keep_checkpoint_max eval_batch_size eval_split cache_dataset strategy "
+  "keep_checkpoint_max eval_batch_size eval_split on_bad_record strategy "
   "tpu_name data_dir model_dir checkpoint demo".split()
 )
 
@@ -67,6 +68,12 @@ def main(argv):
     return mode(options, Findings(faults))
   except UsageError as error:
     return _report(error.findings)
+  except Exception as error:
+    reason = system_faults.reason(error)
+    if not reason:
+      raise
+    logging.error("%s", reason)
+    return FAILED
 
 
 def pretrain(options, findings):
@@ -136,14 +143,16 @@ def evaluate(options, findings):
   from tf_micle.modes import evaluate
 
   strategy = _strategy(options, findings)
-  folder, summary = evaluate.run(
-    reader.pick(evaluate.EvaluateMode, options),
-    reader.pick(finetuning.FinetuneOptions, options),
-    strategy,
-    _data(options, findings),
-    findings,
-    own_data=reader.is_own_data(options),
-  )
+  data = _data(options, findings)
+  with _records_explained(data):
+    folder, summary = evaluate.run(
+      reader.pick(evaluate.EvaluateMode, options),
+      reader.pick(finetuning.FinetuneOptions, options),
+      strategy,
+      data,
+      findings,
+      own_data=reader.is_own_data(options),
+    )
   print(summary)
   print(f"In {folder}: report.html, metrics.json, predictions.csv")
   return DONE
@@ -196,8 +205,10 @@ def _trained(options, train, findings):
   """Trains by `train(data)`; says how it ended and returns the exit status."""
   from tf_micle import run_log, trainer
 
+  data = _data(options, findings)
   try:
-    outcome = train(_data(options, findings))
+    with _records_explained(data):
+      outcome = train(data)
   except trainer.NonFiniteError as error:
     logging.error("%s", error)
     return FAILED
@@ -211,6 +222,28 @@ def _trained(options, train, findings):
     next_steps.after(options, outcome.step, run_log.read(options.model_dir))
   )
   return DONE
+
+
+@contextlib.contextmanager
+def _records_explained(data):
+  """Says which record it was, where TensorFlow stumbles over a damaged one."""
+  from tensorflow import errors
+
+  try:
+    yield
+  except errors.OpError as error:
+    if system_faults.reason(error):
+      raise
+    damaged = data.damaged_records()
+    if not damaged:
+      raise
+    raise UsageError(
+      [
+        "Expected sound records. Received damaged ones: copy the data set "
+        "anew, or leave them out by --on_bad_record=skip.",
+        *damaged,
+      ]
+    ) from error
 
 
 def _session(options, findings):

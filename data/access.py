@@ -7,7 +7,14 @@ import os
 
 from absl import logging
 
-from data import bag_source, geometry, image_table, labelled, pipeline
+from data import (
+  bag_source,
+  damaged_records,
+  geometry,
+  image_table,
+  labelled,
+  pipeline,
+)
 
 DEMO_DATA = os.path.join("runs", "demo-data")
 
@@ -19,6 +26,7 @@ class DataOptions:
   demo: bool
   data_dir: str | None
   dataset: str | None
+  on_bad_record: str
   patient_feature: str | None
   use_micle: bool
   unit: str
@@ -42,6 +50,7 @@ class DataAccess:
       views: `geometry.ViewOptions`.
     """
     self._options = options
+    self._opened = []
     self._views: geometry.ViewOptions = views
 
   def open(self, split):
@@ -51,10 +60,13 @@ class DataAccess:
       ValueError: where there is no such data set or split.
     """
     options = self._options
-    if options.demo:
-      return bag_source.bag_tfrecords(_demo_records(), split)
     if not options.dataset:
-      return bag_source.bag_tfrecords(options.data_dir, split)
+      folder = _demo_records() if options.demo else options.data_dir
+      source = bag_source.bag_tfrecords(
+        folder, split, skip_damaged=options.on_bad_record == "skip"
+      )
+      self._opened.append((folder, split))
+      return source
     from data import tfds_source
 
     return tfds_source.tfds_bags(
@@ -63,6 +75,17 @@ class DataAccess:
       data_dir=options.data_dir,
       patient_feature=options.patient_feature,
     )
+
+  def damaged_records(self):
+    """Returns what is wrong with the records of the splits that were opened.
+
+    They are read whole for it; see `damaged_records.find`.
+    """
+    return [
+      line
+      for folder, split in self._opened
+      for line in damaged_records.find(folder, split)
+    ]
 
   def pairs_per_epoch(self, source):
     """Returns the steps of an epoch; see `pipeline.steps_per_epoch`."""

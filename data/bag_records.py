@@ -125,3 +125,14 @@ def _bytes(values):
 
 def _int64(values):
   return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+
+def schema(description):
+  """Returns `num_labels` and `metadata_columns` of `parse_bag`.
+
+  Args:
+    description: `dataset_json.DatasetDescription`.
+  """
+  multi_label = description.task == "multi_label"
+  num_labels = len(description.class_names) if multi_label else None
+  return num_labels, tuple(description.metadata)

@@ -8,7 +8,7 @@ from typing import Callable
 
 import tensorflow as tf
 
-from data import bag_records, dataset_json
+from data import bag_records, damaged_records, dataset_json
 
 # Shards read at a time.
 _CYCLE_LENGTH = 16
@@ -51,7 +51,7 @@ class BagSource:
   read: Callable[[tf.Tensor], tf.data.Dataset]
 
 
-def bag_tfrecords(data_dir, split):
+def bag_tfrecords(data_dir, split, *, skip_damaged=False):
   """Returns a `BagSource` of a folder that `data.build_tfrecords` wrote.
 
   Shards are read in an order drawn from the seed, several at a time.
@@ -59,34 +59,37 @@ def bag_tfrecords(data_dir, split):
   Args:
     data_dir: the folder.
     split: one of its splits.
+    skip_damaged: whether to read all records once, first, and to leave out
+      those that are damaged; otherwise they are an error when they are read.
 
   Raises:
     dataset_json.DatasetError: where there is no whole data set, or no such
-      split.
+      split, or more than a hundredth of its records are damaged.
   """
   description = dataset_json.load(data_dir)
   paths = dataset_json.shard_paths(data_dir, split, description)
   paths = [str(path) for path in paths]
   summary = description.splits[split]
-  multi_label = description.task == "multi_label"
-  num_labels = len(description.class_names) if multi_label else None
-  columns = tuple(description.metadata)
+  num_labels, columns = bag_records.schema(description)
 
   def parse(serialized):
     return bag_records.parse_bag(serialized, num_labels, columns)
 
-  def read(seed):
-    files = tf.data.Dataset.from_tensor_slices(paths)
-    files = files.shuffle(len(paths), seed, reshuffle_each_iteration=False)
-    records = files.interleave(
-      tf.data.TFRecordDataset,
-      cycle_length=min(len(paths), _CYCLE_LENGTH),
-      num_parallel_calls=tf.data.AUTOTUNE,
-      deterministic=True,
-    )
-    return records.map(parse, tf.data.AUTOTUNE, deterministic=True)
+  def reader(open_shard):
+    def read(seed):
+      shards = tf.data.Dataset.range(len(paths))
+      shards = shards.shuffle(len(paths), seed, reshuffle_each_iteration=False)
+      records = shards.interleave(
+        open_shard,
+        cycle_length=min(len(paths), _CYCLE_LENGTH),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+      )
+      return records.map(parse, tf.data.AUTOTUNE, deterministic=True)
 
-  return BagSource(
+    return read
+
+  source = BagSource(
     name=f"{description.name}/{split}",
     task=description.task,
     class_names=description.class_names,
@@ -97,8 +100,47 @@ def bag_tfrecords(data_dir, split):
     key_id=description.key_id,
     patients=lambda: dataset_json.load_patients(data_dir, split, description),
     patients_known=True,
-    read=read,
+    read=reader(lambda shard: tf.data.TFRecordDataset(tf.gather(paths, shard))),
   )
+  if not skip_damaged:
+    return source
+  found = damaged_records.check(
+    paths, num_labels, columns, summary.bags, decode=False
+  )
+  lines = damaged_records.lines(paths, found)
+  if not lines:
+    return source
+  damaged_records.allow_few(lines, found, source.num_bags, source.name)
+  places = tf.ragged.constant(
+    [[(r.offset, r.length) for r in one if not r.damage] for one in found],
+    tf.int64,
+    inner_shape=(2,),
+  )
+  sound = [r for one in found for r in one if not r.damage]
+  kept = [[r.number for r in one if not r.damage] for one in found]
+  return dataclasses.replace(
+    source,
+    num_bags=len(sound),
+    num_images=sum(record.images for record in sound),
+    digest=hashlib.sha256(repr((source.digest, kept)).encode()).hexdigest(),
+    read=reader(lambda shard: _records_at(paths, shard, places[shard])),
+  )
+
+
+def _records_at(paths, shard, places):
+  """Returns the records of a shard that lie at `places`, int64 (n, 2)."""
+
+  def read(shard, place):
+    offset, length = place
+    with open(paths[shard], "rb") as file:
+      file.seek(offset)
+      return file.read(length)
+
+  def at(place):
+    record = tf.numpy_function(read, [shard, place], tf.string)
+    return tf.ensure_shape(record, ())
+
+  return tf.data.Dataset.from_tensor_slices(places).map(at)
 
 
 def _digest(description, split):

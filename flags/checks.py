@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 import os
 
@@ -193,9 +194,9 @@ def _goes_on(model_dir):
 
 
 def _may_be_checkpoint(path):
-  markers = (
-    os.path.join(path, "checkpoints", "checkpoint"),
-    os.path.join(path, "checkpoint"),
-    path + ".index",
+  here = glob.escape(path)
+  return (
+    inherited.goes_on(path)
+    or os.path.exists(path + ".index")
+    or bool(glob.glob(f"{here}/*.index"))
   )
-  return any(os.path.exists(marker) for marker in markers)

@@ -24,6 +24,13 @@ flags.DEFINE_string(
   "Split that scores the linear probe and picks the checkpoint of fine-tuning; "
   "with --mode=eval the one to evaluate.",
 )
+flags.DEFINE_enum(
+  "on_bad_record",
+  "fail",
+  ["fail", "skip"],
+  "What to do about damaged records: stop when one is read, or read all of "
+  "them first and leave damaged ones out, up to a hundredth.",
+)
 flags.DEFINE_bool("cache_dataset", False, "Keep the encoded images in memory.")
 flags.DEFINE_bool(
   "use_micle",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 
@@ -29,7 +30,7 @@ def read(path):
 
 def goes_on(model_dir):
   """Whether a run in this folder has a checkpoint to go on from."""
-  return os.path.exists(os.path.join(model_dir, "checkpoints", "checkpoint"))
+  return bool(glob.glob(f"{glob.escape(model_dir)}/checkpoints/ckpt-*.index"))
 
 
 def _load(file_name):

@@ -75,3 +75,61 @@ def test_initialise_names_what_is_misshapen_and_what_is_absent(tmp_path):
 def test_a_folder_without_checkpoint_is_said(tmp_path):
   with pytest.raises(checkpoint.CheckpointError, match="Expected a run's"):
     checkpoint.find(str(tmp_path))
+
+
+def damage(path, how):
+  """Spoils one file of a checkpoint."""
+  file, how = how.split()
+  file = next(path.parent.glob(f"{path.name}.{file}*"))
+  content = bytearray(file.read_bytes())
+  if how == "gone":
+    file.unlink()
+    return
+  if how == "cut":
+    content = content[: len(content) // 2]
+  elif how == "empty":
+    content = b""
+  else:
+    content[len(content) // 3] ^= 16
+  file.write_bytes(content)
+
+
+@pytest.mark.parametrize("file", ["index", "data"])
+@pytest.mark.parametrize("how", ["gone", "cut", "empty", "flipped"])
+def test_the_one_before_a_damaged_checkpoint_is_used(
+  tmp_path, caplog, file, how
+):
+  run_parts = parts()
+  checkpoints = checkpoint.RunCheckpoints(tmp_path, run_parts, keep=3)
+  for step in (1, 2, 3):
+    run_parts["optimizer"].iterations.assign(step)
+    run_parts["encoder"].variables[0].assign(tf.fill((3, 4), float(step)))
+    checkpoints.save()
+  folder = tmp_path / "checkpoints"
+  damage(folder / "ckpt-3", f"{file} {how}")
+  (folder / "checkpoint").write_text("garbage")
+  again = parts()
+  restored = checkpoint.RunCheckpoints(tmp_path, again, keep=3)
+  assert restored.restore() == 2
+  assert (again["encoder"].variables[0].numpy() == 2).all()
+  if (file, how) != ("index", "gone"):  # Without an index it is none.
+    assert f"{folder}/ckpt-3 is damaged" in caplog.text
+    assert list((folder / "damaged").iterdir())
+  again["optimizer"].iterations.assign(3)
+  restored.save()
+  assert checkpoint.RunCheckpoints(tmp_path, parts(), keep=3).restore() == 3
+
+
+def test_without_a_sound_checkpoint_a_run_does_not_begin_anew(tmp_path):
+  checkpoint.RunCheckpoints(tmp_path, parts(), keep=2).save()
+  damage(tmp_path / "checkpoints" / "ckpt-0", "data cut")
+  with pytest.raises(checkpoint.CheckpointError, match="all damaged"):
+    checkpoint.RunCheckpoints(tmp_path, parts(), keep=2).restore()
+
+
+@pytest.mark.parametrize("file", ["index", "data"])
+def test_a_damaged_checkpoint_is_named_where_it_was_asked_for(tmp_path, file):
+  checkpoint.RunCheckpoints(tmp_path, parts(), keep=2).save()
+  damage(tmp_path / "checkpoints" / "ckpt-0", f"{file} empty")
+  with pytest.raises(checkpoint.CheckpointError, match="damaged"):
+    checkpoint.initialise(str(tmp_path), models(parts()))

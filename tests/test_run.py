@@ -254,8 +254,8 @@ def test_a_run_that_goes_non_finite_stops_and_keeps_the_last_good(
 def test_sigterm_saves_and_exits_143(pretrain, tmp_path, monkeypatch):
   write = run_log.RunLog.write
 
-  def write_then_signal(log, step, values):
-    write(log, step, values)
+  def write_then_signal(log, step, values, **marks):
+    write(log, step, values, **marks)
     if step == 2:
       os.kill(os.getpid(), signal.SIGTERM)
 
@@ -285,7 +285,7 @@ def test_what_a_finetuning_run_takes_where_nothing_is_said(tmp_path):
   """The command line, then the pretrained run, then the recipe."""
   pretrained = tmp_path / "pretrained"
   (pretrained / "checkpoints").mkdir(parents=True)
-  (pretrained / "checkpoints" / "checkpoint").touch()
+  (pretrained / "checkpoints" / "ckpt-0.index").touch()
   (pretrained / "flags.json").write_text(
     json.dumps({"resnet_depth": 101, "image_size": 96, "optimizer": "lars"})
   )

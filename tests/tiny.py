@@ -61,13 +61,18 @@ def finetune_options(**changes):
   return dataclasses.replace(FINETUNE_OPTIONS, **changes)
 
 
+def given(mode):
+  """Returns the names of FLAGS that a mode takes."""
+  return {"pretrain": FLAGS, "finetune": _SHARED}.get(mode, {})
+
+
 def command(**changes):
   """Runs `run.py` in this process with the mode's flags and `changes`.
 
   A change of None takes the flag out. Returns the exit status.
   """
   mode = changes.get("mode", "pretrain")
-  values = {"pretrain": FLAGS, "finetune": _SHARED}.get(mode, {})
+  values = given(mode)
   if mode in ("pretrain", "finetune"):
     values = {**values, "train_steps": 2, "log_steps": 1}
   values = {**values, **changes}

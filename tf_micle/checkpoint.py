@@ -5,11 +5,16 @@ from __future__ import annotations
 import collections
 import hashlib
 import os
+import re
 
 import tensorflow as tf
+from absl import logging
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
-FOLDER, BEST_FOLDER = "checkpoints", "best"
+FOLDER, BEST_FOLDER, DAMAGED_FOLDER = "checkpoints", "best", "damaged"
+_INDEX = re.compile(r"ckpt-([0-9]+)\.index")
+# What reading a checkpoint raises.
+_READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 
 
 class CheckpointError(ValueError):
@@ -34,31 +39,48 @@ class RunCheckpoints:
     """
     self._iterations = parts["optimizer"].iterations
     self._checkpoint = tf.train.Checkpoint(**parts)
+    self._folder = os.path.join(run_dir, folder)
+    # Which there are is read from the folder, not from the manager's list: a
+    # kill may come between the two.
     self._manager = tf.train.CheckpointManager(
-      self._checkpoint, os.path.join(run_dir, folder), max_to_keep=keep
+      self._checkpoint, self._folder, max_to_keep=keep
     )
 
   def restore(self):
-    """Restores the newest checkpoint, if there is one.
+    """Restores the newest checkpoint that is whole, if there is one.
+
+    Those that are damaged are named in the log and moved to a folder `damaged`
+    beside the others.
 
     Returns:
       The step that it was saved after, or None without a checkpoint.
 
     Raises:
-      CheckpointError: if it does not fit this run's model and optimisers.
+      CheckpointError: if it does not fit this run's model and optimisers, or
+        all are damaged.
     """
-    newest = self._manager.latest_checkpoint
-    if not newest:
-      return None
-    try:
-      self._checkpoint.restore(newest).assert_consumed()
-    except (AssertionError, ValueError, IndexError, tf.errors.OpError) as error:
+    paths = saved(self._folder)
+    for path in paths:
+      try:
+        self._checkpoint.restore(path).assert_consumed()
+        return int(self._iterations.numpy())
+      except (AssertionError, *_READ_ERRORS) as error:
+        damage = _damage(path)
+        if not damage:
+          raise _unfit(path, error) from error
+        logging.warning(
+          "%s is damaged (%s): it is set aside in %s, and the one before it is "
+          "used.",
+          path,
+          damage,
+          _set_aside(path),
+        )
+    if paths:
       raise CheckpointError(
-        f"Expected {newest} to fit the model that the flags describe. "
-        f"Received: {str(error).splitlines()[0]} Give the flags of the run's "
-        "flags.json, or another --model_dir."
-      ) from error
-    return int(self._iterations.numpy())
+        f"Expected a checkpoint that can be read in {self._folder}. Received: "
+        f"{len(paths)}, all damaged. Start anew in another --model_dir."
+      )
+    return None
 
   def start(self, initial, models):
     """Puts the run where it is to begin, by this policy:
@@ -91,17 +113,30 @@ class RunCheckpoints:
     return 0, "starts from random weights"
 
   def save(self):
-    """Saves everything under the number of steps done so far."""
+    """Saves everything under the number of steps done so far.
+
+    What a kill leaves of it is no checkpoint: TensorFlow writes the index last.
+    It is on disk, not only in memory, before this returns.
+    """
     step = int(self._iterations.numpy())
-    newest = self._manager.latest_checkpoint
+    newest = self.latest
     if newest and newest.endswith(f"ckpt-{step}"):
-      return newest
-    return self._manager.save(checkpoint_number=step)
+      return
+    _flush(self._manager.save(checkpoint_number=step))
 
   @property
   def latest(self):
     """The newest checkpoint's path, or None."""
-    return self._manager.latest_checkpoint
+    return next(iter(saved(self._folder)), None)
+
+
+def saved(folder):
+  """Returns the run's checkpoints in a folder, the newest first."""
+  names = os.listdir(folder) if os.path.isdir(folder) else []
+  steps = [int(m[1]) for m in map(_INDEX.fullmatch, names) if m]
+  return [
+    os.path.join(folder, f"ckpt-{step}") for step in sorted(steps, reverse=True)
+  ]
 
 
 def run_dir(path):
@@ -124,7 +159,7 @@ def find(path):
     CheckpointError: where there is none.
   """
   for folder in (os.path.join(path, FOLDER), path):
-    newest = tf.train.latest_checkpoint(folder)
+    newest = [*saved(folder), tf.train.latest_checkpoint(folder)][0]
     if newest:
       return newest
   if os.path.exists(path + ".index"):
@@ -142,12 +177,10 @@ def digest(path):
     path: the checkpoint's prefix, as `find` returns it.
   """
   found = hashlib.sha256()
-  folder, prefix = os.path.split(path)
-  for name in sorted(os.listdir(folder)):
-    if name == f"{prefix}.index" or name.startswith(f"{prefix}.data-"):
-      with open(os.path.join(folder, name), "rb") as file:
-        while block := file.read(1 << 20):
-          found.update(block)
+  for name in _files(path):
+    with open(name, "rb") as file:
+      while block := file.read(1 << 20):
+        found.update(block)
   return found.hexdigest()
 
 
@@ -168,7 +201,10 @@ def initialise(path, parts, *, least_matched=None):
       none is changed.
   """
   path = find(path)
-  reader = tf.train.load_checkpoint(path)
+  try:
+    reader = tf.train.load_checkpoint(path)
+  except _READ_ERRORS as error:
+    raise _damaged(path, _first_line(error)) from error
   shapes = reader.get_variable_to_shape_map()
   variables = _variables_by_key(tf.train.Checkpoint(**parts))
   matched, faults = {}, []
@@ -193,12 +229,75 @@ def initialise(path, parts, *, least_matched=None):
       f"{_lines(faults)}\nGive the model flags of the run that wrote it "
       "(flags.json)."
     )
+  try:
+    values = {key: reader.get_tensor(key) for key in matched}
+  except _READ_ERRORS as error:
+    raise _damaged(path, _first_line(error)) from error
   for key, variable in matched.items():
-    variable.assign(reader.get_tensor(key))
+    variable.assign(values[key])
   report = f"{len(matched)} of {len(variables)} variables from {path}"
   if faults:
     report += f"; {len(faults)} keep their initial values:{_lines(faults)}"
   return report
+
+
+def _damage(path):
+  """Returns why a checkpoint cannot be read, or None if all of it can."""
+  try:
+    reader = tf.train.load_checkpoint(path)
+    for key in reader.get_variable_to_shape_map():
+      reader.get_tensor(key)
+  except _READ_ERRORS as error:
+    return _first_line(error)
+  return None
+
+
+def _set_aside(path):
+  """Moves a checkpoint's files to a folder beside it; returns the folder."""
+  folder = os.path.join(os.path.dirname(path), DAMAGED_FOLDER)
+  os.makedirs(folder, exist_ok=True)
+  for file in _files(path):
+    os.replace(file, os.path.join(folder, os.path.basename(file)))
+  return folder
+
+
+def _files(path):
+  """Returns the files of a checkpoint, sorted."""
+  folder, prefix = os.path.split(path)
+  return [
+    os.path.join(folder, name)
+    for name in sorted(os.listdir(folder))
+    if name == f"{prefix}.index" or name.startswith(f"{prefix}.data-")
+  ]
+
+
+def _flush(path):
+  """Waits until a checkpoint and its place in the folder are on disk."""
+  for name in (*_files(path), os.path.dirname(path)):
+    file = os.open(name, os.O_RDONLY)
+    try:
+      os.fsync(file)
+    finally:
+      os.close(file)
+
+
+def _unfit(path, error):
+  return CheckpointError(
+    f"Expected {path} to fit the model that the flags describe. Received: "
+    f"{_first_line(error)} Give the flags of the run's flags.json, or another "
+    "--model_dir."
+  )
+
+
+def _damaged(path, reason):
+  return CheckpointError(
+    f"Expected a checkpoint that can be read. Received: {path}, which is "
+    f"damaged ({reason}). Name another one by --checkpoint."
+  )
+
+
+def _first_line(error):
+  return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _lines(faults):

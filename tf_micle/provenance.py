@@ -20,7 +20,8 @@ _PACKAGES = (
   "scikit-learn",
 )
 
-
+# How far a run goes; it may go further than was asked for at first.
+_ONLY_MORE = ("train_steps", "train_epochs")
 _OTHER = {
   "data_digest": "other training data",
   "picked_on_digest": "other data to pick the checkpoint on",
@@ -29,8 +30,7 @@ _OTHER = {
 
 def goes_on(run_dir):
   """Whether a run in this folder has a checkpoint to go on from."""
-  path = os.path.join(run_dir, checkpoint.FOLDER, "checkpoint")
-  return os.path.exists(path)
+  return bool(checkpoint.saved(os.path.join(run_dir, checkpoint.FOLDER)))
 
 
 def changes(run_dir, *, flags, may_change, facts):
@@ -53,6 +53,11 @@ def changes(run_dir, *, flags, may_change, facts):
     f"--{name}: was {before[name]!r}, is {value!r}"
     for name, value in sorted(flags.items())
     if name in before and name not in may_change and before[name] != value
+  ]
+  changed += [
+    f"--{name}: was {before[name]!r}, is {flags[name]!r}, which is less"
+    for name in _ONLY_MORE
+    if flags[name] and before.get(name) and flags[name] < before[name]
   ]
   origin = read(run_dir)
   for name, value in facts.items():

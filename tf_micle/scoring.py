@@ -59,7 +59,7 @@ def probabilities(model, features, items, unit):
   return _pooled(model, features, items)
 
 
-def score(model, batches, table, items):
+def score(model, batches, table, items, callbacks=None):
   """Returns `items` with what a model says of them.
 
   Args:
@@ -68,11 +68,12 @@ def score(model, batches, table, items):
       of `table`.
     table: as in `unscored`.
     items: what `unscored` gave for it.
+    callbacks: Keras's, or None.
 
   Raises:
     ValueError: if a probability is not finite.
   """
-  features = model.predict(batches, verbose=0)  # (n, f)
+  features = model.predict(batches, verbose=0, callbacks=callbacks)  # (n, f)
   found = probabilities(model, features, _items(table, items.unit), items.unit)
   return dataclasses.replace(items, probabilities=found)
 
@@ -88,7 +89,7 @@ def defined_scores(labels, num_classes):
   return set(evaluation.point_values(labels, guess))
 
 
-def validate(model, batches, split, *, task, class_names):
+def validate(model, batches, split, *, task, class_names, callbacks=None):
   """Returns a classifier's scores, by name, for the log of its training.
 
   Args:
@@ -97,11 +98,12 @@ def validate(model, batches, split, *, task, class_names):
     split: has the images' `table` and the `unit` of a label.
     task: 'multi_class' or 'multi_label'.
     class_names: of the labels.
+    callbacks: Keras's, or None.
   """
   items = unscored(
     split.table, unit=split.unit, task=task, class_names=class_names
   )
-  predictions = score(model, batches, split.table, items)
+  predictions = score(model, batches, split.table, items, callbacks)
   values = evaluation.point_values(
     predictions.labels, predictions.probabilities
   )

@@ -45,7 +45,8 @@ def train(
     schedule: a `Schedule`.
     checkpoints: `checkpoint.RunCheckpoints`.
     log: `run_log.RunLog`.
-    validate: called at each checkpoint; returns a dict of floats to log.
+    validate: from Keras callbacks to a dict of floats to log; called at each
+      checkpoint. None: there is nothing to validate on.
     stop: an object whose `requested` turns true when the run is to end early.
     selection: `selection.Selection`, which may end the run early too, or None.
 
@@ -63,6 +64,8 @@ def train(
     images_per_step=schedule.images_per_step,
   )
   remaining = schedule.last_step - schedule.first_step
+  if log.unvalidated and not recorder.catch_up():
+    return schedule.first_step
   if remaining <= 0:
     checkpoints.save()
     return schedule.first_step
@@ -121,15 +124,37 @@ class _Recorder(tf.keras.callbacks.Callback):
       finite = all(bool(tf.reduce_all(tf.math.is_finite(w))) for w in weights)
       self._check_finite(finite, "a weight")
     # Not where a signal stops the run: what is picked must not depend on it.
-    if validate:
-      values.update(self._validate())
-    self._log.write(self.step, values)
-    if validate and self._selection:
-      self._selection.consider(values)
+    scores = self._scores() if validate else {}
+    unvalidated = scores is None
+    self._log.write(
+      self.step, {**values, **(scores or {})}, unvalidated=unvalidated
+    )
+    if scores and self._selection:
+      self._selection.consider(scores)
     if save:
       self._checkpoints.save()
+    self.model.stop_training |= unvalidated
     self.model.reset_metrics()
     self._logged_step, self._logged_time = self.step, time.monotonic()
+
+  def catch_up(self):
+    """Validates where a signal came before; returns whether it was done."""
+    scores = self._scores()
+    if scores is None:
+      return False
+    self._log.complete(self.step, scores)
+    if self._selection:
+      self._selection.consider(scores)
+    return True
+
+  def _scores(self):
+    """Returns what the validation says, or None if a signal broke it off."""
+    if self._validate is None:
+      return {}
+    try:
+      return self._validate([_BreakOff(self._stop)])
+    except _BrokenOff:
+      return None
 
   def _check_finite(self, finite, what):
     if finite:
@@ -145,3 +170,25 @@ class _Recorder(tf.keras.callbacks.Callback):
       f"Expected finite numbers; at step {self.step} {what} is NaN or infinite."
       f" {where} a lower --learning_rate or a longer warm-up (--warmup_epochs)."
     )
+
+
+class _BrokenOff(Exception):
+  """A signal came while the model was validated."""
+
+
+class _BreakOff(tf.keras.callbacks.Callback):
+  """Ends a validation, which may take minutes, as soon as a signal comes."""
+
+  def __init__(self, stop):
+    super().__init__()
+    self._stop = stop
+
+  def on_test_batch_end(self, batch, logs=None):
+    self._check()
+
+  def on_predict_batch_end(self, batch, logs=None):
+    self._check()
+
+  def _check(self):
+    if self._stop.requested:
+      raise _BrokenOff

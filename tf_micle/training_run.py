@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from absl import logging
 
 from tf_micle import (
   checkpoint,
+  folder_lock,
   provenance,
   run_log,
   selection,
@@ -70,6 +72,16 @@ class Session:
         f"Expected the flags and data of the run in {self.options.model_dir}, "
         f"or another --model_dir. Received: {'; '.join(changed)}"
       )
+
+  @contextlib.contextmanager
+  def locked(self, findings):
+    """Holds the run's folder; ends the run if another process is in it."""
+    with contextlib.ExitStack() as stack:
+      findings.collect(
+        stack.enter_context, folder_lock.held(self.options.model_dir)
+      )
+      findings.stop_if_any()
+      yield
 
   def seen_before(self):
     """Returns the `trained_on.PatientSet`s that the weights come from.
@@ -201,7 +213,7 @@ class TrainingRun:
       train_steps: where the run ends.
       steps_per_epoch: what `checkpoint_epochs` counts in.
       images_per_step: for the rate.
-      validate: called at each checkpoint, returns a dict of floats.
+      validate: as in `trainer.train`.
       selection: what `select` returned, or None.
 
     Returns:

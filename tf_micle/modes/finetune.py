@@ -57,7 +57,36 @@ def run(mode, options, session, data, findings):
   if train_steps is None:
     train_steps = math.ceil(mode.train_epochs * steps_per_epoch)
   _say_what_is_learnt(split, train_steps)
+  with session.locked(findings):
+    return _train(
+      mode,
+      options,
+      session,
+      data,
+      findings,
+      split=split,
+      scored=scored,
+      patients=seen + own,
+      steps_per_epoch=steps_per_epoch,
+      train_steps=train_steps,
+    )
 
+
+def _train(
+  mode,
+  options,
+  session,
+  data,
+  findings,
+  *,
+  split,
+  scored,
+  patients,
+  steps_per_epoch,
+  train_steps,
+):
+  """Trains on labels, in a folder that is this process's alone."""
+  source = split.source
   with session.strategy.scope():
     model, parts = finetuning.build(
       options,
@@ -75,13 +104,19 @@ def run(mode, options, session, data, findings):
     )
     findings.stop_if_any()
   classes = {"task": source.task, "class_names": source.class_names}
-  log = training.open_log(source, seen + own, picked_on=validation, **classes)
+  log = training.open_log(
+    source, patients, picked_on=scored and scored.source, **classes
+  )
   batches = data.labelled_batches(split.source, training.first_step)
   training.draw_views(model, batches, log, "training_views")
 
-  def validate():
+  def validate(callbacks):
     return scoring.validate(
-      model, data.image_batches(scored.source), scored, **classes
+      model,
+      data.image_batches(scored.source),
+      scored,
+      callbacks=callbacks,
+      **classes,
     )
 
   views = mode.bag_views if options.unit == "bag" else 1
@@ -92,7 +127,7 @@ def run(mode, options, session, data, findings):
     train_steps=train_steps,
     steps_per_epoch=steps_per_epoch,
     images_per_step=views * options.train_batch_size,
-    validate=validate if scored else dict,
+    validate=validate if scored else None,
     selection=scored and training.select(mode.select_by, mode.early_stopping),
   )
 

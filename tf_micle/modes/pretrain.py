@@ -40,10 +40,36 @@ def run(mode, options, session, data, findings):
     trained_on.PatientSet.of, "pretrain", source
   )
   findings.stop_if_any()
+  with session.locked(findings):
+    return _train(
+      mode,
+      options,
+      session,
+      data,
+      findings,
+      source=source,
+      validation=validation,
+      patients=[*seen, own],
+      steps_per_epoch=steps_per_epoch,
+    )
+
+
+def _train(
+  mode,
+  options,
+  session,
+  data,
+  findings,
+  *,
+  source,
+  validation,
+  patients,
+  steps_per_epoch,
+):
+  """Trains on a split, in a folder that is this process's alone."""
   train_steps = mode.train_steps
   if train_steps is None:
     train_steps = mode.train_epochs * steps_per_epoch
-
   with session.strategy.scope():
     model, parts = pretraining.build(
       options,
@@ -58,13 +84,17 @@ def run(mode, options, session, data, findings):
       train_steps=train_steps,
     )
     findings.stop_if_any()
-  log = training.open_log(source, [*seen, own])
+  log = training.open_log(source, patients)
   batches = data.pair_batches(source, training.first_step)
   training.draw_views(model, batches, log, "positive_pairs")
 
-  def probe_accuracy():
-    images = data.image_batches(validation)
-    return model.evaluate(images, verbose=0, return_dict=True)
+  def probe_accuracy(callbacks):
+    return model.evaluate(
+      data.image_batches(validation),
+      verbose=0,
+      return_dict=True,
+      callbacks=callbacks,
+    )
 
   return training.train(
     model,
@@ -73,7 +103,7 @@ def run(mode, options, session, data, findings):
     train_steps=train_steps,
     steps_per_epoch=steps_per_epoch,
     images_per_step=2 * options.train_batch_size,
-    validate=probe_accuracy if validation else dict,
+    validate=probe_accuracy if validation else None,
   )
 
 

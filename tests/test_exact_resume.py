@@ -1,0 +1,158 @@
+"""Runs that are killed reach the weights of one that never was, to the bit."""
+
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny
+
+import run
+from tf_micle import folder_lock, run_log, trainer
+
+ROOT = pathlib.Path(__file__).parent.parent
+KILLS = 4
+STEPS = 60
+COMMANDS = {
+  "pretrain": ["--use_micle", "--rotation_degrees=20"],
+  "finetune": ["--optimizer=momentum", "--rotation_degrees=20"],
+}
+
+
+def start(mode, records, folder):
+  """Starts the command in a process of its own."""
+  arguments = {
+    **{k: v for k, v in tiny.FLAGS.items() if k in tiny.given(mode)},
+    **{"mode": mode, "data_dir": records, "model_dir": folder},
+    **{"train_steps": STEPS, "log_steps": 5, "checkpoint_steps": 5},
+    **{"keep_checkpoint_max": 3},
+  }
+  return subprocess.Popen(
+    [
+      sys.executable,
+      str(ROOT / "run.py"),
+      *(f"--{name}={value}" for name, value in arguments.items()),
+      *COMMANDS[mode],
+    ],
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+  )
+
+
+def weights(folder):
+  """All that the last checkpoint of a run holds, by key."""
+  reader = tf.train.load_checkpoint(str(folder / "checkpoints"))
+  return {
+    key: reader.get_tensor(key)
+    for key in reader.get_variable_to_shape_map()
+    if not key.startswith("_CHECKPOINTABLE") and "save_counter" not in key
+  }
+
+
+def assert_same(one, other):
+  """The same weights, and each step in the log once with the same values."""
+  expected, found = weights(one), weights(other)
+  assert expected.keys() == found.keys()
+  for key, value in expected.items():
+    np.testing.assert_array_equal(found[key], value, err_msg=key)
+  logs = [
+    [{**row, "images_per_second": None} for row in run_log.read(folder)]
+    for folder in (one, other)
+  ]
+  assert logs[0] == logs[1]
+  assert events(one) == events(other)
+
+
+def events(folder):
+  """Returns (tag, step) of all of TensorBoard's events, sorted."""
+  paths = [str(path) for path in folder.glob("events*")]
+  found = [
+    tf.compat.v1.Event.FromString(record)
+    for record in tf.data.TFRecordDataset(paths).as_numpy_iterator()
+  ]
+  return sorted((v.tag, e.step) for e in found for v in e.summary.value)
+
+
+@pytest.mark.parametrize("mode", COMMANDS)
+def test_a_run_that_is_killed_again_and_again(mode, demo_records, tmp_path):
+  whole, killed = tmp_path / "whole", tmp_path / "killed"
+  began = time.monotonic()
+  assert start(mode, demo_records, whole).wait() == run.DONE
+  seconds = time.monotonic() - began
+  draw = random.Random(mode)
+  ended = 0
+  for _ in range(KILLS):
+    process = start(mode, demo_records, killed)
+    time.sleep(draw.uniform(0.3, 1) * seconds)
+    process.kill()
+    ended += process.wait() == 0
+  assert ended < KILLS  # Most were in the middle.
+  assert start(mode, demo_records, killed).wait() == run.DONE
+  assert_same(whole, killed)
+
+
+@pytest.fixture
+def finetune(demo_records, tmp_path):
+  """Fine-tunes into `tmp_path / name`; returns the status."""
+
+  def go(name):
+    return tiny.command(
+      mode="finetune",
+      optimizer="momentum",
+      data_dir=demo_records,
+      model_dir=tmp_path / name,
+      train_steps=4,
+      checkpoint_steps=2,
+    )
+
+  return go
+
+
+def test_a_signal_breaks_a_validation_off(finetune, tmp_path, monkeypatch):
+  """It is made up for, so that the same checkpoint is picked."""
+  assert finetune("whole") == run.DONE
+  for _ in range(2):  # At step 2 and, when that was made up for, at step 4.
+    with monkeypatch.context() as patch:
+      patch.setattr(trainer._BreakOff, "_check", _signal_comes)
+      assert finetune("parts") == run.STOPPED
+    if _ == 0:
+      row = run_log.read(tmp_path / "parts")[-1]
+      assert row["step"] == 2
+      assert not any(name.startswith("validation_") for name in row)
+  assert finetune("parts") == run.DONE
+  assert_same(tmp_path / "whole", tmp_path / "parts")
+  best = [
+    sorted(path.name for path in (tmp_path / name / "best").glob("*.index"))
+    for name in ("whole", "parts")
+  ]
+  assert best[0] == best[1]
+
+
+def _signal_comes(self):
+  self._stop.requested = True
+  raise trainer._BrokenOff
+
+
+def test_two_runs_do_not_share_a_folder(finetune, tmp_path, capsys):
+  with folder_lock.held(tmp_path / "run"):
+    assert finetune("run") == run.BAD_USE
+  assert f"process {os.getpid()}" in capsys.readouterr().err
+  assert finetune("run") == run.DONE
+
+
+def test_a_run_ends_later_but_not_earlier(demo_records, tmp_path, capsys):
+  given = {"data_dir": demo_records, "model_dir": tmp_path / "run"}
+  assert tiny.command(**given, train_steps=4, checkpoint_steps=1) == run.DONE
+  for step in (2, 3, 4):
+    for path in (tmp_path / "run" / "checkpoints").glob(f"ckpt-{step}.*"):
+      path.unlink()
+  assert tiny.command(**given, train_steps=3) == run.BAD_USE
+  assert "train_steps: was 4, is 3, which is less" in capsys.readouterr().err
+  assert tiny.command(**given, train_steps=5, cache_dataset=True) == run.BAD_USE
+  assert "cache_dataset" in capsys.readouterr().err
+  assert tiny.command(**given, train_steps=5, log_steps=2) == run.DONE

@@ -1,0 +1,50 @@
+"""The first signal is a wish, the second one is the end."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tf_micle import stop_signal
+
+# A step of training is one long operation that does not return to Python.
+_PROGRAM = """
+import ctypes, os, sys
+from tf_micle import stop_signal
+sleep = ctypes.CDLL(None).sleep
+with stop_signal.StopSignal() as stop:
+  print("ready", flush=True)
+  while not stop.requested:
+    sleep(1)
+  print("requested", flush=True)
+  for _ in range(60):
+    sleep(1)
+"""
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_at_once(second):
+  process = subprocess.Popen(
+    [sys.executable, "-c", _PROGRAM], stdout=subprocess.PIPE, text=True
+  )
+  assert process.stdout.readline() == "ready\n"
+  process.send_signal(signal.SIGTERM)
+  assert process.stdout.readline() == "requested\n"
+  process.send_signal(second)
+  assert process.wait(timeout=30) == stop_signal.STOPPED
+
+
+def test_handlers_are_put_back():
+  before = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
+  with stop_signal.StopSignal() as stop:
+    signal.raise_signal(signal.SIGINT)
+    deadline = time.monotonic() + 10
+    while not stop.requested and time.monotonic() < deadline:
+      time.sleep(0.01)
+  assert stop.requested
+  after = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
+  assert before == after
+  with pytest.raises(KeyboardInterrupt):
+    signal.raise_signal(signal.SIGINT)
