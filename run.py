@@ -35,8 +35,9 @@ import sys
 
 from absl import app, flags, logging
 
-from flags import next_steps, reader, sweep, system_faults
+from flags import next_steps, reader, sweep
 from flags.findings import Findings, UsageError
+from tf_micle import system_faults
 
 DONE, FAILED, BAD_USE, STOPPED = 0, 1, 2, 143
 # What may differ when a run goes on: how long (more, not less), how often, on

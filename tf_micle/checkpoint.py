@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import collections
+import glob
 import hashlib
 import os
 import re
+import shutil
 
 import tensorflow as tf
 from absl import logging
+
+from tf_micle import system_faults
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 FOLDER, BEST_FOLDER, DAMAGED_FOLDER = "checkpoints", "best", "damaged"
@@ -50,7 +54,7 @@ class RunCheckpoints:
     """Restores the newest checkpoint that is whole, if there is one.
 
     Those that are damaged are named in the log and moved to a folder `damaged`
-    beside the others.
+    beside the others; what a kill left of one that was being written goes.
 
     Returns:
       The step that it was saved after, or None without a checkpoint.
@@ -59,6 +63,8 @@ class RunCheckpoints:
       CheckpointError: if it does not fit this run's model and optimisers, or
         all are damaged.
     """
+    for remains in glob.glob(f"{glob.escape(self._folder)}/ckpt-*_temp"):
+      shutil.rmtree(remains, ignore_errors=True)
     paths = saved(self._folder)
     for path in paths:
       try:
@@ -117,12 +123,16 @@ class RunCheckpoints:
 
     What a kill leaves of it is no checkpoint: TensorFlow writes the index last.
     It is on disk, not only in memory, before this returns.
+
+    Raises:
+      OSError: if it cannot be written.
     """
     step = int(self._iterations.numpy())
     newest = self.latest
     if newest and newest.endswith(f"ckpt-{step}"):
       return
-    _flush(self._manager.save(checkpoint_number=step))
+    with system_faults.raised():
+      _flush(self._manager.save(checkpoint_number=step))
 
   @property
   def latest(self):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import os
 
 import tensorflow as tf
 
+from tf_micle import system_faults
 from tf_micle.written_whole import written_whole
 
 _UNVALIDATED = "unvalidated"
@@ -54,16 +56,21 @@ class RunLog:
       file.writelines(json.dumps(row) + "\n" for row in self._rows)
 
   def _write_events(self, step, values):
-    with self._writer.as_default(step):
+    with self._events(step):
       for name, value in values.items():
         tf.summary.scalar(name, value)
-    self._writer.flush()
 
   def write_picture(self, step, name, picture):
     """Writes a uint8 (h, w, 3) picture for `step`."""
-    with self._writer.as_default(step):
+    with self._events(step):
       tf.summary.image(name, picture[None])
-    self._writer.flush()
+
+  @contextlib.contextmanager
+  def _events(self, step):
+    with system_faults.raised():
+      with self._writer.as_default(step):
+        yield
+      self._writer.flush()
 
 
 def read(run_dir):

@@ -80,6 +80,11 @@ def train(
     )
   finally:
     bar.close()
+  if recorder.step < schedule.last_step and not model.stop_training:
+    raise RuntimeError(
+      f"Expected {schedule.last_step} steps. Received: the end of the data "
+      f"after step {recorder.step}"
+    )
   return recorder.step
 
 

@@ -1,0 +1,77 @@
+"""What the operating system refuses, said in a line instead of a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+
+# What a user can cure.
+_NUMBERS = (
+  errno.ENOSPC,
+  errno.EDQUOT,
+  errno.EFBIG,
+  errno.EROFS,
+  errno.EACCES,
+  errno.EPERM,
+  errno.ENOENT,
+  errno.ENOTDIR,
+  errno.EISDIR,
+  errno.EIO,
+  errno.EMFILE,
+)
+_PHRASES = {os.strerror(number): number for number in _NUMBERS}
+_CURES = {
+  errno.ENOSPC: "Make room",
+  errno.EDQUOT: "Make room, or ask for a larger quota",
+  errno.EFBIG: "Raise the limit (ulimit -f), or write elsewhere",
+}
+_CURE = "See to it that this user may read and write there"
+
+
+def reason(error):
+  """Returns what to tell of an error, or None where it is a fault of ours.
+
+  Args:
+    error: an exception; of TensorFlow's those that carry the system's words.
+  """
+  number = _number(error)
+  if number not in _NUMBERS:
+    return None
+  cure = _CURES.get(number, _CURE)
+  return (
+    f"The system refused: {_first_line(error)}. {cure}, and give the same "
+    "command again: what was saved before is kept."
+  )
+
+
+@contextlib.contextmanager
+def raised():
+  """Raises what TensorFlow tells of the system as an `OSError`.
+
+  A file that grows too large is an `OutOfRangeError` to TensorFlow, which Keras
+  takes for the end of the data: training would end as if it were done.
+  """
+  from tensorflow import errors
+
+  try:
+    yield
+  except errors.OpError as error:
+    number = _number(error)
+    if number is None:
+      raise
+    raise OSError(number, _first_line(error)) from error
+
+
+def _number(error):
+  """Returns the system's number of an error, or None."""
+  if isinstance(error, OSError):
+    return error.errno
+  if not type(error).__module__.startswith("tensorflow."):
+    return None
+  words = str(error)
+  return next((n for phrase, n in _PHRASES.items() if phrase in words), None)
+
+
+def _first_line(error):
+  return str(error).splitlines()[0]
