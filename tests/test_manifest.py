@@ -129,6 +129,12 @@ HEADER = "image,patient_id,label\n"
     (HEADER + 'a,1,"x\nb,2,y\n', "row 2: .*end of the file inside"),
     (HEADER + 'a,1,"x"y\n', "row 2: .*breaks its rules"),
     (HEADER + f"a,1,{'x' * 140000}\n", "row 2: .*up to 131072 char"),
+    (HEADER + f"a,1,{'x' * 10**8}\n", "row 2: .*up to 131072 char"),
+    ("," * 10**6 + HEADER, "row 1: Expected at most 10000 columns"),
+    (
+      ",".join(["img", "patient_id", *map(str, range(9000))]) + "\na\n",
+      "and 8982 more",
+    ),
     (SPLIT_HEADER + "a,1,\n", "row 2: Expected a split name.*Received ''"),
     (SPLIT_HEADER + "a,1,tr-ain\n", "Received 'tr-ain'"),
     (SPLIT_HEADER + "a,1,all\n", "Received 'all'"),

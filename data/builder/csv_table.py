@@ -16,6 +16,7 @@ from typing import NamedTuple
 from data.builder.findings import Finding, InputError
 
 _DELIMITERS = (",", ";", "\t")
+_MOST_COLUMNS = 10_000  # More is no manifest, and would take memory by the row.
 _SEP_LINE = re.compile(r'^"?sep=(.)"?\s*$', re.IGNORECASE)
 _BYTE_ORDER_MARKS = (
   (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -96,6 +97,12 @@ def open_table(path: Path, wanted: tuple[str, ...] = ()) -> Table:
       f"Expected a header and rows in {str(path)!r}. Received an empty file."
     )
   _, delimiter, (header_row, header) = best
+  if len(header) > _MOST_COLUMNS:
+    raise _error(
+      f"Expected at most {_MOST_COLUMNS} columns. Received {len(header)}: keep "
+      "those that are used.",
+      header_row,
+    )
   return Table(path, tuple(header), header_row, encoding, delimiter, skip_lines)
 
 

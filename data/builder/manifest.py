@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import difflib
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from data.builder import labels, manifest_checks
 from data.builder.csv_table import Table, open_table
 from data.builder.findings import Finding, InputError
 from data.builder.splits import is_split_name
+
+_NAMES_IN_FULL = 20
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,13 @@ def scan_manifest(
   return Manifest(rows, columns, task, class_names, tuple(notes)), findings
 
 
+def _listed(names: Sequence[str]) -> str:
+  """Returns the first names, and how many more there are."""
+  more = len(names) - _NAMES_IN_FULL
+  first = ", ".join(repr(name) for name in names[:_NAMES_IN_FULL])
+  return f"{first} and {more} more" if more > 0 else first
+
+
 def _check_header(table: Table, columns: ManifestColumns) -> ManifestColumns:
   """Returns the columns without the optional ones that are missing."""
   findings = []
@@ -180,8 +190,8 @@ def _check_header(table: Table, columns: ManifestColumns) -> ManifestColumns:
       near = difflib.get_close_matches(name, table.header, n=1)
       hint = f" Did you mean {near[0]!r}?" if near else ""
       message = (
-        f'Expected a column {name!r}. Received the columns '
-        f'{", ".join(repr(n) for n in table.header)}.{hint}'
+        f"Expected a column {name!r}. Received the columns "
+        f"{_listed(table.header)}.{hint}"
       )
       findings.append(Finding("missing column", message, table.header_row))
   if findings:
