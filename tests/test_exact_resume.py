@@ -16,7 +16,7 @@ import run
 from tf_micle import folder_lock, run_log, trainer
 
 ROOT = pathlib.Path(__file__).parent.parent
-KILLS = 4
+KILLS = 3
 STEPS = 60
 COMMANDS = {
   "pretrain": ["--use_micle", "--rotation_degrees=20"],

@@ -16,9 +16,10 @@ class LockedError(ValueError):
 
 @contextlib.contextmanager
 def held(folder):
-  """Holds a folder while the context lasts; the folder is made if absent.
+  """Holds a folder while the context lasts.
 
-  The operating system gives it up with the process, however that ends.
+  The operating system gives it up with the process, however that ends. The
+  folder is made if absent, and goes again if nothing came into it.
 
   Args:
     folder: of a run.
@@ -41,4 +42,9 @@ def held(folder):
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     file.flush()
-    yield
+    try:
+      yield
+    finally:
+      if os.listdir(folder) == [FILE_NAME]:
+        os.remove(file.name)
+        os.rmdir(folder)
