@@ -69,6 +69,9 @@ def main(argv):
     return mode(options, Findings(faults))
   except UsageError as error:
     return _report(error.findings)
+  except KeyboardInterrupt:  # Training ends by itself; see `stop_signal`.
+    logging.error("Stopped.")
+    return STOPPED
   except Exception as error:
     reason = system_faults.reason(error)
     if not reason:

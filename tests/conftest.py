@@ -15,6 +15,14 @@ tf.config.set_logical_device_configuration(
 )
 
 
+@pytest.fixture
+def eagerly():
+  """Steps without tracing, which takes a deep network most of a minute."""
+  tf.config.run_functions_eagerly(True)
+  yield
+  tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="session")
 def two_replicas():
   """A strategy over both logical devices."""

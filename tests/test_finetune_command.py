@@ -151,11 +151,13 @@ ROWS = [
 ]
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("row", ROWS)
 def test_values_of_flags_step_once(finetune, row):
   assert finetune(train_steps=1, **row) == run.DONE
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("uncertain", ["ignore", "zeros", "ones"])
 def test_findings_with_gaps_are_learnt_and_scored_by_case(tmp_path, uncertain):
   (tmp_path / "site").mkdir()
