@@ -283,6 +283,13 @@ def _strategy(options, findings):
       f"Expected --train_batch_size to be a multiple of the {replicas} devices."
       f" Received: --train_batch_size={options.train_batch_size}"
     )
+  micro = options.micro_batch_size
+  if micro and options.train_batch_size % (replicas * micro):
+    findings.add(
+      "Expected --micro_batch_size to divide a device's share of "
+      f"--train_batch_size={options.train_batch_size} on {replicas} devices. "
+      f"Received: --micro_batch_size={micro}"
+    )
   return strategy
 
 

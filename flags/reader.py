@@ -47,7 +47,13 @@ _OTHER = {
 # Flags that not every mode uses.
 _MODES = {
   **dict.fromkeys(
-    ("use_micle", "temperature", "hidden_norm", "lineareval_while_pretraining"),
+    (
+      "use_micle",
+      "temperature",
+      "hidden_norm",
+      "lineareval_while_pretraining",
+      "micro_batch_size",
+    ),
     ("pretrain",),
   ),
   "specificity": ("eval",),

@@ -10,6 +10,14 @@ flags.DEFINE_integer(
   lower_bound=2,
 )
 flags.DEFINE_integer(
+  "micro_batch_size",
+  None,
+  "Pairs whose activations are in memory at a time, a divisor of a device's "
+  "share of --train_batch_size. The gradient stays that of the whole batch; "
+  "BatchNorm takes the statistics of a micro-batch. Unset: all at once.",
+  lower_bound=1,
+)
+flags.DEFINE_integer(
   "train_steps", None, "Steps to train for; unset: --train_epochs."
 )
 flags.DEFINE_integer("train_epochs", 100, "Epochs to train for.", lower_bound=1)

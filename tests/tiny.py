@@ -18,6 +18,7 @@ OPTIONS = pretraining.PretrainOptions(
   num_proj_layers=2,
   temperature=0.1,
   hidden_norm=True,
+  micro_batch_size=None,
   color_jitter_strength=0.5,
   use_blur=True,
   optimizer="lars",

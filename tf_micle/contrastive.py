@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tf_micle import objective, optimizers, supervised, view_batch
+from tf_micle import (
+  micro_batches,
+  objective,
+  optimizers,
+  supervised,
+  view_batch,
+)
 
 _TRAIN_VALUES = (
   "loss",
@@ -37,6 +43,7 @@ class ContrastiveModel(tf.keras.Model):
     normalize=True,
     l2=0.0,
     probe=None,
+    micro_batch_size=None,
     seed=0,
   ):
     """Makes the model.
@@ -50,6 +57,9 @@ class ContrastiveModel(tf.keras.Model):
       normalize: whether NT-Xent compares by cosine.
       l2: coefficient of `optimizers.l2_penalty` in the loss.
       probe: (n, f) to logits (n, classes), or None.
+      micro_batch_size: pairs whose activations are alive at a time, a divisor
+        of a replica's batch: see `micro_batches`. BatchNorm then takes the
+        statistics of a micro-batch. None: the whole batch at once.
       seed: with the step's number, it fixes the photometry.
     """
     super().__init__()
@@ -60,6 +70,7 @@ class ContrastiveModel(tf.keras.Model):
     self._temperature = temperature
     self._normalize = normalize
     self._l2 = l2
+    self._micro_batch_size = micro_batch_size
     self._seed = seed
     # Each replica returns what is already the mean over all of them.
     self.distribute_reduction_method = "first"
@@ -92,42 +103,98 @@ class ContrastiveModel(tf.keras.Model):
   @tf.autograph.experimental.do_not_convert
   def train_step(self, batch):
     """Updates once; returns means since the last reset, and the step's rate."""
-    seen = self.see(batch["views"], self.optimizer.iterations)
     trained = (
       self.encoder.trainable_variables
       + self.projection_head.trainable_variables
     )
-    probed = self.probe.trainable_variables if self.probe else []
-    replicas = self.distribute_strategy.num_replicas_in_sync
-    with tf.GradientTape() as tape:
-      features = self.encoder(view_batch.merge(seen), training=True)
-      h = features["final_avg_pool"]  # (b * v, f)
-      z, _ = self.projection_head(h, training=True)  # (b * v, d)
-      contrastive, values = objective.nt_xent(
-        view_batch.split(z, batch["views"]),
-        temperature=self._temperature,
-        normalize=self._normalize,
-      )
-      loss = contrastive
-      if self._l2:
-        loss += self._l2 * optimizers.l2_penalty(trained)
-      if self.probe:
-        probe_loss = self._probe_loss(tf.stop_gradient(h), batch)
-        loss += probe_loss
-        values["probe_loss"] = probe_loss
-      # Optimisers sum gradients over replicas.
-      share = loss / replicas
-    gradients = tape.gradient(share, trained + probed)
+    step = self._in_one if self._micro_batch_size is None else self._in_parts
+    gradients, of_probe, values = step(batch, trained)
     self.optimizer.apply_gradients(zip(gradients, trained))
     # Keras sets it when it applies gradients: here it is the rate just used.
     learning_rate = tf.convert_to_tensor(self.optimizer.learning_rate)
     if self.probe:
       self.probe_optimizer.apply_gradients(
-        zip(gradients[len(trained) :], probed)
+        zip(of_probe, self.probe.trainable_variables)
       )
-    values.update(loss=loss, contrastive_loss=contrastive)
     means = {name: self._mean(name, value) for name, value in values.items()}
     return {**means, "learning_rate": learning_rate}
+
+  def _in_one(self, batch, trained):
+    """Returns gradients to `trained` and to the probe, and the values."""
+    seen = self.see(batch["views"], self.optimizer.iterations)
+    probed = self._probed()
+    with tf.GradientTape() as tape:
+      z, h = self._embed(view_batch.merge(seen))
+      share, values = self._share(z, h, batch, trained)
+    gradients = tape.gradient(share, trained + probed)
+    return gradients[: len(trained)], gradients[len(trained) :], values
+
+  def _in_parts(self, batch, trained):
+    """As `_in_one`, with the activations of one micro-batch at a time."""
+    views, size = batch["views"], self._micro_batch_size
+    drawn = view_batch.draw(
+      views, self._seed, self.optimizer.iterations, self._photometry_options
+    )
+
+    def embed(number):
+      seen = view_batch.see_part(views, drawn, number * size, size)
+      return self._embed(seen)
+
+    rows = size * views.shape[1]
+    like = tuple(
+      tf.TensorSpec((rows, width), tf.float32) for width in self._widths()
+    )
+    # Their statistics move once, though all is embedded twice.
+    moving = (
+      self.encoder.non_trainable_variables
+      + self.projection_head.non_trainable_variables
+    )
+    pairs = views.shape[0] or tf.shape(views)[0]
+    stacked, h = micro_batches.embed_all(embed, pairs // size, like)
+    h = view_batch.merge(h)
+    probed = self._probed()
+    with tf.GradientTape() as tape:
+      tape.watch(stacked)
+      share, values = self._share(view_batch.merge(stacked), h, batch, trained)
+    of_z, of_probe, direct = tape.gradient(
+      share,
+      [stacked, probed, trained],
+      unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
+    pulled = micro_batches.pull_back(embed, of_z, trained, moving)
+    return [a + b for a, b in zip(pulled, direct)], of_probe, values
+
+  def _embed(self, images):
+    """float32 (n, h, w, 3) -> z (n, d) and h (n, f), both float32."""
+    h = self.encoder(images, training=True)["final_avg_pool"]
+    z, _ = self.projection_head(h, training=True)
+    return z, h
+
+  def _widths(self):
+    """The widths d and f of z and h."""
+    f = self.encoder.output["final_avg_pool"].shape[-1]
+    return self.projection_head.width(f), f
+
+  def _share(self, z, h, batch, trained):
+    """Returns this replica's part of the loss, and the values to log."""
+    contrastive, values = objective.nt_xent(
+      view_batch.split(z, batch["views"]),
+      temperature=self._temperature,
+      normalize=self._normalize,
+    )
+    loss = contrastive
+    if self._l2:
+      loss += self._l2 * optimizers.l2_penalty(trained)
+    if self.probe:
+      probe_loss = self._probe_loss(tf.stop_gradient(h), batch)
+      loss += probe_loss
+      values["probe_loss"] = probe_loss
+    values.update(loss=loss, contrastive_loss=contrastive)
+    # Optimisers sum gradients over replicas.
+    return loss / self.distribute_strategy.num_replicas_in_sync, values
+
+  def _probed(self):
+    return self.probe.trainable_variables if self.probe else []
 
   @tf.autograph.experimental.do_not_convert
   def test_step(self, batch):

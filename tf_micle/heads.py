@@ -56,6 +56,10 @@ class ProjectionHead(tf.keras.layers.Layer):
         )
       )
 
+  def width(self, input_dim):
+    """Returns d of z (n, d) for h (n, `input_dim`)."""
+    return self.dense[-1].units if self.dense else input_dim
+
   def build(self, input_shape):
     for dense, bn in zip(self.dense, self.bn):
       dense.build(input_shape)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import tensorflow as tf
+
+from tf_micle import blocked_softmax
+
+# From so many views on, their matrix of similarities is not held as a whole.
+_MANY_CANDIDATES, _BLOCK = 8192, 1024
 
 
 def nt_xent(projections, *, temperature, normalize=True):
@@ -40,13 +47,19 @@ def nt_xent(projections, *, temperature, normalize=True):
   itself = tf.concat([first, first + global_b], axis=0)  # (2b,)
   partner = tf.concat([first + global_b, first], axis=0)  # (2b,)
 
-  logits = tf.matmul(anchors, candidates, transpose_b=True) / temperature
-  is_self = tf.one_hot(itself, 2 * global_b, on_value=True, off_value=False)
-  logits = tf.where(is_self, logits.dtype.min, logits)  # (2b, 2B)
-  loss = tf.reduce_mean(
-    tf.nn.sparse_softmax_cross_entropy_with_logits(partner, logits)
+  of_anchors = (
+    blocked_softmax.values
+    if (candidates.shape[0] or 0) < _MANY_CANDIDATES
+    else functools.partial(blocked_softmax.blocked_values, block=_BLOCK)
   )
-  return loss, _metrics(logits, partner, candidates)
+  losses, hits, entropies = of_anchors(
+    anchors, candidates, itself, partner, temperature=temperature
+  )
+  return tf.reduce_mean(losses), {
+    "contrastive_accuracy": tf.reduce_mean(hits),
+    "contrastive_entropy": tf.reduce_mean(entropies),
+    "embedding_std": _spread(candidates),
+  }
 
 
 def _view_major(pairs):
@@ -60,22 +73,14 @@ def _gather_pairs(z):
   if context is None or context.num_replicas_in_sync == 1:
     return z, tf.constant(0)
   gathered = context.all_gather(z, axis=0)
+  if z.shape[0]:  # The static shape is lost.
+    rows = z.shape[0] * context.num_replicas_in_sync
+    gathered = tf.ensure_shape(gathered, (rows, *z.shape[1:]))
   replica = tf.convert_to_tensor(context.replica_id_in_sync_group)
   return gathered, tf.cast(replica, tf.int32) * tf.shape(z)[0]
 
 
-def _metrics(logits, partner, candidates):
-  nearest = tf.argmax(logits, axis=1, output_type=tf.int32)
-  log_p = tf.nn.log_softmax(logits)
-  # exp(log_p) is exactly 0 for the masked anchor itself; its log_p is finite.
-  entropy = -tf.reduce_sum(tf.exp(log_p) * log_p, axis=1)
+def _spread(candidates):
   unit = tf.math.l2_normalize(candidates, axis=-1)
   width = tf.cast(tf.shape(unit)[1], tf.float32)
-  spread = tf.reduce_mean(tf.math.reduce_std(unit, axis=0)) * tf.sqrt(width)
-  return {
-    "contrastive_accuracy": tf.reduce_mean(
-      tf.cast(tf.equal(nearest, partner), tf.float32)
-    ),
-    "contrastive_entropy": tf.reduce_mean(entropy),
-    "embedding_std": spread,
-  }
+  return tf.reduce_mean(tf.math.reduce_std(unit, axis=0)) * tf.sqrt(width)

@@ -15,6 +15,7 @@ class PretrainOptions(training_parts.TrainingOptions):
 
   temperature: float
   hidden_norm: bool
+  micro_batch_size: int | None = None
 
 
 def build(options, *, steps_per_epoch, train_steps, probe_outputs=0):
@@ -33,9 +34,11 @@ def build(options, *, steps_per_epoch, train_steps, probe_outputs=0):
     state is the run's: models by name, optimisers built.
   """
   training_parts.seed_initialisers(options.seed)
-  encoder = training_parts.encoder(options)
+  # Collectives do not go into the loop over micro-batches.
+  local = options.micro_batch_size is not None
+  encoder = training_parts.encoder(options, local_batch_norm=local)
   width = training_parts.feature_width(encoder)
-  head = training_parts.projection_head(options, width)
+  head = training_parts.projection_head(options, width, local_batch_norm=local)
   optimizer, l2 = training_parts.optimizer(
     options,
     encoder.trainable_variables + head.trainable_variables,
@@ -56,6 +59,7 @@ def build(options, *, steps_per_epoch, train_steps, probe_outputs=0):
     normalize=options.hidden_norm,
     l2=l2,
     probe=parts.get("probe"),
+    micro_batch_size=options.micro_batch_size,
     seed=options.seed,
   )
   model.compile(optimizer, parts.get("probe_optimizer"))

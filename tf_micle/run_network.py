@@ -95,4 +95,11 @@ def open_run(run_dir, path=None):
 def _pick(options_class, flags):
   """Makes an options object from the flags of the same names."""
   names = [field.name for field in dataclasses.fields(options_class)]
-  return options_class(**{name: flags[name] for name in names})
+  try:
+    return options_class(
+      **{name: flags[name] for name in names if name in flags}
+    )
+  except TypeError as error:
+    raise ValueError(
+      f"Expected a flags.json as this version writes it. Received: {error}"
+    ) from error

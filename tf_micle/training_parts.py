@@ -45,15 +45,20 @@ def seed_initialisers(seed):
   tf.random.set_seed(None)
 
 
-def encoder(options):
-  """Returns a new encoder, under the current strategy; see `resnet.resnet`."""
+def encoder(options, *, local_batch_norm=False):
+  """Returns a new encoder, under the current strategy; see `resnet.resnet`.
+
+  Args:
+    options: `TrainingOptions`.
+    local_batch_norm: whether BatchNorm's statistics stay on a replica.
+  """
   return resnet.resnet(
     depth=options.resnet_depth,
     width_multiplier=options.width_multiplier,
     sk_ratio=options.sk_ratio,
     small_stem=options.image_size <= _SMALL_IMAGE_SIZE,
     batch_norm_decay=options.batch_norm_decay,
-    sync_batch_norm=_several_replicas(),
+    sync_batch_norm=_several_replicas() and not local_batch_norm,
   )
 
 
@@ -62,15 +67,21 @@ def feature_width(encoder):
   return encoder.output["final_avg_pool"].shape[-1]
 
 
-def projection_head(options, width):
-  """Returns a new head for features (n, width); see `heads.ProjectionHead`."""
+def projection_head(options, width, *, local_batch_norm=False):
+  """Returns a new head for features (n, width); see `heads.ProjectionHead`.
+
+  Args:
+    options: `TrainingOptions`.
+    width: of the features.
+    local_batch_norm: as in `encoder`.
+  """
   return heads.projection_head(
     width,
     mode=options.proj_head_mode,
     out_dim=options.proj_out_dim,
     num_layers=options.num_proj_layers,
     batch_norm_decay=options.batch_norm_decay,
-    sync_batch_norm=_several_replicas(),
+    sync_batch_norm=_several_replicas() and not local_batch_norm,
   )
 
 
