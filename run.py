@@ -48,6 +48,11 @@ _MAY_CHANGE = frozenset(
   "tpu_name data_dir model_dir checkpoint demo".split()
 )
 
+
+class DamagedRecordsError(RuntimeError):
+  """Records that were met cannot be read."""
+
+
 for concern in reader.MODULES:
   flags.adopt_module_key_flags(concern)
 
@@ -69,6 +74,14 @@ def main(argv):
     return mode(options, Findings(faults))
   except UsageError as error:
     return _report(error.findings)
+  except DamagedRecordsError as error:
+    print(
+      f"Expected sound records. Received damaged ones:\n- {error}\n"
+      "Copy or build the data set again; what was saved before is kept. "
+      "--on_bad_record=skip leaves out what does not match its checksum.",
+      file=sys.stderr,
+    )
+    return BAD_USE
   except KeyboardInterrupt:  # Training ends by itself; see `stop_signal`.
     logging.error("Stopped.")
     return STOPPED
@@ -235,19 +248,11 @@ def _records_explained(data):
 
   try:
     yield
-  except errors.OpError as error:
-    if system_faults.reason(error):
-      raise
+  except (errors.DataLossError, errors.InvalidArgumentError) as error:
     damaged = data.damaged_records()
     if not damaged:
       raise
-    raise UsageError(
-      [
-        "Expected sound records. Received damaged ones: copy the data set "
-        "anew, or leave them out by --on_bad_record=skip.",
-        *damaged,
-      ]
-    ) from error
+    raise DamagedRecordsError("\n- ".join(damaged)) from error
 
 
 def _session(options, findings):

@@ -32,7 +32,8 @@ EITHER_OR = {
   "checkpoint_steps": "checkpoint_epochs",
 }
 
-_USES_RUN = ("eval", "export", "predict")
+# Modes that use a run which is there, and train nothing.
+USES_RUN = ("eval", "export", "predict")
 
 
 def out_of_range(name, value):
@@ -65,7 +66,7 @@ def findings(v, given, *, modes):
   for name in sorted(given & set(modes)):
     other = " or ".join(f"--mode={mode}" for mode in modes[name])
     what = f"--{name} with {other} only"
-    if v["mode"] in _USES_RUN:
+    if v["mode"] in USES_RUN:
       what += f"; --mode={v['mode']} takes what the run has"
     expect(v["mode"] in modes[name], what, "mode", name)
   expect(
@@ -144,7 +145,7 @@ def _model_dir(v):
   path, expected = v["model_dir"], []
   if not path:
     expected.append("--model_dir, the folder of the run")
-  elif v["mode"] in _USES_RUN:
+  elif v["mode"] in USES_RUN:
     if not os.path.isfile(os.path.join(path, "flags.json")):
       kind = "run" if v["mode"] == "export" else "fine-tuned run"
       expected.append(

@@ -63,8 +63,6 @@ _MODES = {
 }
 # Where the images of a run come from; taken over together or not at all.
 _SOURCE = ("data_dir", "dataset", "patient_feature")
-# Modes that use a run which is there, and train nothing.
-_USES_RUN = ("eval", "export", "predict")
 # What a fine-tuned run says for its own evaluation, over and above `_SOURCE`.
 _SCORED_AS = (finetuning, augmentation, model)
 
@@ -125,14 +123,14 @@ def options():
   except ValueError as error:
     earlier, findings = {}, [str(error)]
   demo = FLAGS.data_dir is None and FLAGS.dataset is None
-  if mode in _USES_RUN:
+  if mode in checks.USES_RUN:
     names = _names(_SCORED_AS) + _data_flags(demo)
     settled = _fill_from_run(earlier, names, settled)
     demo = demo and earlier.get("demo", True)
   elif mode == "finetune":
     names = [*_names([model]), "image_size"]
     settled = _fill_from_run(earlier, names, settled)
-  if demo and mode not in _USES_RUN:
+  if demo and mode not in checks.USES_RUN:
     recipe = "demo" if mode == "pretrain" else "demo_finetune"
     settled = _fill_from_recipe(recipe, settled)
     if FLAGS.model_dir is None:
@@ -231,7 +229,7 @@ def _earlier_run(mode):
   """
   path = None
   own = FLAGS.model_dir
-  if mode in _USES_RUN or (
+  if mode in checks.USES_RUN or (
     mode == "finetune" and own and inherited.goes_on(own)
   ):
     path = own

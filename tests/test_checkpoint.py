@@ -123,8 +123,9 @@ def test_the_one_before_a_damaged_checkpoint_is_used(
 def test_without_a_sound_checkpoint_a_run_does_not_begin_anew(tmp_path):
   checkpoint.RunCheckpoints(tmp_path, parts(), keep=2).save()
   damage(tmp_path / "checkpoints" / "ckpt-0", "data cut")
-  with pytest.raises(checkpoint.CheckpointError, match="all damaged"):
-    checkpoint.RunCheckpoints(tmp_path, parts(), keep=2).restore()
+  for _ in range(2):  # However often it is asked to.
+    with pytest.raises(checkpoint.CheckpointError, match="all damaged"):
+      checkpoint.RunCheckpoints(tmp_path, parts(), keep=2).restore()
 
 
 @pytest.mark.parametrize("file", ["index", "data"])
@@ -133,3 +134,18 @@ def test_a_damaged_checkpoint_is_named_where_it_was_asked_for(tmp_path, file):
   damage(tmp_path / "checkpoints" / "ckpt-0", f"{file} empty")
   with pytest.raises(checkpoint.CheckpointError, match="damaged"):
     checkpoint.initialise(str(tmp_path), models(parts()))
+
+
+def test_what_cannot_be_read_now_is_not_taken_for_damaged(
+  tmp_path, monkeypatch
+):
+  checkpoint.RunCheckpoints(tmp_path, parts(), keep=2).save()
+
+  def refuse(*_):
+    raise tf.errors.PermissionDeniedError(None, None, "x; Permission denied")
+
+  monkeypatch.setattr(tf.train.Checkpoint, "restore", refuse)
+  monkeypatch.setattr(tf.train, "load_checkpoint", refuse)
+  with pytest.raises(tf.errors.PermissionDeniedError):
+    checkpoint.RunCheckpoints(tmp_path, parts(), keep=2).restore()
+  assert not (tmp_path / "checkpoints" / "damaged").exists()

@@ -167,3 +167,14 @@ def test_broken_exif_leaves_the_picture_as_it_is(picture, to_views):
     view = to_views([broken])[0]
     if int(encoded_image.orientation(broken)) == 1:
       np.testing.assert_array_equal(view, upright)
+
+
+def test_what_only_pillow_decodes_is_coded_anew(picture, to_views):
+  """Pillow does not look at checksums; TensorFlow refuses wrong ones."""
+  png = bytearray(encode(picture, "PNG"))
+  png[-17] ^= 1  # In the checksum of the pixels, before the closing chunk.
+  with pytest.raises(tf.errors.InvalidArgumentError):
+    to_views([bytes(png)])
+  again = image_bytes.decodable_bytes(bytes(png), MAX_SIDE)
+  expected = to_views([encode(picture, "PNG")])
+  np.testing.assert_array_equal(to_views([again]), expected)

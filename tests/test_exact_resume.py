@@ -13,7 +13,7 @@ import tensorflow as tf
 import tiny
 
 import run
-from tf_micle import folder_lock, run_log, trainer
+from tf_micle import checkpoint, folder_lock, run_log, trainer
 
 ROOT = pathlib.Path(__file__).parent.parent
 KILLS = {"pretrain": 4, "finetune": 2}
@@ -85,15 +85,24 @@ def test_a_run_that_is_killed_again_and_again(mode, demo_records, tmp_path):
   assert start(mode, demo_records, whole).wait() == run.DONE
   seconds = time.monotonic() - began
   draw = random.Random(mode)
-  ended = 0
+  steps = []
   for _ in range(KILLS[mode]):
     process = start(mode, demo_records, killed)
-    time.sleep(draw.uniform(0.3, 1) * seconds)
+    time.sleep(draw.uniform(0.4, 0.95) * seconds)
     process.kill()
-    ended += process.wait() == 0
-  assert ended < KILLS[mode]  # Most were in the middle.
+    process.wait()
+    newest = checkpoint.saved(killed / "checkpoints")[:1]
+    steps += [int(str(path).rsplit("-", 1)[1]) for path in newest]
+  assert any(0 < step < STEPS for step in steps)  # It was in the middle.
   assert start(mode, demo_records, killed).wait() == run.DONE
   assert_same(whole, killed)
+  if mode == "finetune":
+    assert best(whole) == best(killed)
+
+
+def best(folder):
+  """Returns the names of the best checkpoint's files."""
+  return sorted(path.name for path in (folder / "best").glob("ckpt*"))
 
 
 @pytest.fixture
@@ -116,26 +125,31 @@ def finetune(demo_records, tmp_path):
 def test_a_signal_breaks_a_validation_off(finetune, tmp_path, monkeypatch):
   """It is made up for, so that the same checkpoint is picked."""
   assert finetune("whole") == run.DONE
-  for _ in range(2):  # At step 2 and, when that was made up for, at step 4.
+  # The validation of step 2, that again, the one of step 4, and that again.
+  for quiet, step in ((0, 2), (0, 2), (1, 4), (0, 4)):
     with monkeypatch.context() as patch:
-      patch.setattr(trainer._BreakOff, "_check", _signal_comes)
+      patch.setattr(trainer._BreakOff, "_check", _signal_after(quiet))
       assert finetune("parts") == run.STOPPED
-    if _ == 0:
-      row = run_log.read(tmp_path / "parts")[-1]
-      assert row["step"] == 2
-      assert not any(name.startswith("validation_") for name in row)
+    row = run_log.read(tmp_path / "parts")[-1]
+    assert row["step"] == step
+    assert not any(name.startswith("validation_") for name in row)
   assert finetune("parts") == run.DONE
   assert_same(tmp_path / "whole", tmp_path / "parts")
-  best = [
-    sorted(path.name for path in (tmp_path / name / "best").glob("*.index"))
-    for name in ("whole", "parts")
-  ]
-  assert best[0] == best[1]
+  assert best(tmp_path / "whole") == best(tmp_path / "parts")
 
 
-def _signal_comes(self):
-  self._stop.requested = True
-  raise trainer._BrokenOff
+def _signal_after(quiet):
+  """A check that lets so many validations' batches pass before a signal."""
+  left = [quiet]
+
+  def check(self):
+    if left[0]:
+      left[0] -= 1
+      return
+    self._stop.requested = True
+    raise trainer._BrokenOff
+
+  return check
 
 
 def test_two_runs_do_not_share_a_folder(finetune, tmp_path, capsys):

@@ -12,7 +12,7 @@ from PIL import Image
 
 import run
 from data.builder import build
-from tf_micle import parquet, stop_signal
+from tf_micle import folder_lock, parquet, prediction_files, stop_signal
 
 SIZE = 40  # Above 32 pixels evaluation crops.
 
@@ -272,3 +272,50 @@ def test_all_that_is_wrong_is_said_at_once(predict, tmp_path, capsys):
   for part in ("image_root", "row 2", "out.xls", "f.npy", "flags.json"):
     assert part in printed
   assert not (tmp_path / "out.xls.partial").exists()
+
+
+def test_what_was_placed_before_a_kill_is_not_asked_for_again(
+  predict, tmp_path, monkeypatch
+):
+  with monkeypatch.context() as patch:
+    patch.setattr(prediction_files.PredictionFiles, "remove", lambda self: None)
+    patch.setattr(
+      prediction_files.PredictionFiles, "fits", lambda *_, **__: False
+    )
+    assert predict() == run.DONE
+  assert (tmp_path / "out.csv.partial").exists()
+  whole = (tmp_path / "out.csv").read_bytes()
+  assert predict() == run.DONE
+  assert (tmp_path / "out.csv").read_bytes() == whole
+  assert not (tmp_path / "out.csv.partial").exists()
+  assert predict() == run.BAD_USE
+
+
+def test_two_predictions_do_not_share_an_output(predict, tmp_path, capsys):
+  with folder_lock.held(f"{tmp_path}/out.csv.partial"):
+    assert predict() == run.BAD_USE
+  assert "--output" in capsys.readouterr().err
+
+
+def test_several_processes_read_many_images(
+  predict, clinic, tmp_path, monkeypatch
+):
+  """Stopped after the first batch, with others on their way."""
+  rows = (clinic / "new.csv").read_text().splitlines()
+  copies = [rows[0]]
+  for copy in range(4):
+    for row in rows[1:]:
+      name, patient = row.split(",")
+      copies.append(f"{copy}-{name},{patient}")
+      shutil.copy(clinic / name, tmp_path / f"{copy}-{name}")
+  manifest = tmp_path / "many.csv"
+  manifest.write_text("\n".join(copies))
+  given = {"manifest": manifest, "image_root": tmp_path}
+  with monkeypatch.context() as patch:
+    patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
+    assert predict(**given) == run.STOPPED
+  assert predict(**given) == run.DONE
+  found = read(tmp_path / "out.csv")
+  assert [row["row"] for row in found] == [
+    str(2 + place) for place in range(len(copies) - 1)
+  ]

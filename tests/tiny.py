@@ -33,6 +33,7 @@ OPTIONS = pretraining.PretrainOptions(
 FLAGS = {
   field.name: getattr(OPTIONS, field.name)
   for field in dataclasses.fields(OPTIONS)
+  if getattr(OPTIONS, field.name) is not None
 }
 _SHARED = {
   field.name: FLAGS[field.name]

@@ -65,26 +65,30 @@ class RunCheckpoints:
     """
     for remains in glob.glob(f"{glob.escape(self._folder)}/ckpt-*_temp"):
       shutil.rmtree(remains, ignore_errors=True)
-    paths = saved(self._folder)
-    for path in paths:
+    damaged = []
+    for path in saved(self._folder):
       try:
         self._checkpoint.restore(path).assert_consumed()
-        return int(self._iterations.numpy())
       except (AssertionError, *_READ_ERRORS) as error:
         damage = _damage(path)
         if not damage:
           raise _unfit(path, error) from error
+        damaged.append((path, damage))
+        continue
+      for other, damage in damaged:
         logging.warning(
-          "%s is damaged (%s): it is set aside in %s, and the one before it is "
-          "used.",
-          path,
+          "%s is damaged (%s): it is set aside in %s, and %s is used.",
+          other,
           damage,
-          _set_aside(path),
+          _set_aside(other),
+          path,
         )
-    if paths:
+      return int(self._iterations.numpy())
+    if damaged:
       raise CheckpointError(
         f"Expected a checkpoint that can be read in {self._folder}. Received: "
-        f"{len(paths)}, all damaged. Start anew in another --model_dir."
+        f"{len(damaged)}, all damaged: {damaged[0][0]} ({damaged[0][1]}). "
+        "Start anew in another --model_dir."
       )
     return None
 
@@ -258,6 +262,9 @@ def _damage(path):
     for key in reader.get_variable_to_shape_map():
       reader.get_tensor(key)
   except _READ_ERRORS as error:
+    # What cannot be read now may be sound.
+    if system_faults.may_pass(error):
+      raise
     return _first_line(error)
   return None
 

@@ -16,6 +16,7 @@ def write(path, arrays):
     path: the .npz file.
     arrays: dict of name to (path of the raw bytes, dtype, shape).
   """
+  os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
   partial = f"{path}.writing"
   with zipfile.ZipFile(partial, "w", allowZip64=True) as archive:
     for name, (source, dtype, shape) in arrays.items():

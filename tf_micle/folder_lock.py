@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
 
+from absl import logging
+
 FILE_NAME = ".lock"
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 class LockedError(ValueError):
@@ -15,14 +19,15 @@ class LockedError(ValueError):
 
 
 @contextlib.contextmanager
-def held(folder):
+def held(folder, *, flag="--model_dir"):
   """Holds a folder while the context lasts.
 
   The operating system gives it up with the process, however that ends. The
   folder is made if absent, and goes again if nothing came into it.
 
   Args:
-    folder: of a run.
+    folder: to be held.
+    flag: what names it on the command line.
 
   Raises:
     LockedError: if another process holds it.
@@ -31,13 +36,23 @@ def held(folder):
   with open(os.path.join(folder, FILE_NAME), "a+", encoding="utf-8") as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    except OSError as error:
+      if error.errno in _NO_LOCKS:
+        logging.warning(
+          "%s cannot be locked on this file system: see to it that no other "
+          "process works there.",
+          folder,
+        )
+        yield
+        return
+      if not isinstance(error, BlockingIOError):
+        raise
       file.seek(0)
       other = file.read().strip() or "another process"
       raise LockedError(
         f"Expected {folder} for this process alone. Received: a folder in "
         f"which {other} is at work. Wait for it or stop it, or give another "
-        "--model_dir."
+        f"{flag}."
       ) from error
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")

@@ -7,10 +7,10 @@ is killed between two writes leaves no half row behind.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
-import shutil
 
 import numpy as np
 
@@ -44,46 +44,44 @@ class PredictionFiles:
     self._identity = identity
     self._files = {}
 
-  def exists(self):
-    """Whether an unfinished prediction lies there, this one or another."""
-    return os.path.isdir(self.folder)
-
-  def open(self, *, headers, may_have_rejected=True):
-    """Takes up what is finished, or starts anew where it is of another run.
+  def fits(self, *, may_have_rejected):
+    """Whether what lies there is this prediction's, to go on with.
 
     Args:
-      headers: dict of file name to its first row, for tables.
       may_have_rejected: whether images may have been left out so far.
-
-    Returns:
-      Whether something was thrown away that was of another manifest,
-      checkpoint or wish.
     """
     progress = self._progress()
-    fits = (
+    return (
       progress is not None
       and progress["identity"] == self._identity
       and (may_have_rejected or not progress["counts"]["rejected"])
       and all(
         os.path.getsize(self.path(name)) >= length
         for name, length in progress["lengths"].items()
-        if os.path.exists(self.path(name)) or length
       )
     )
-    other = self.exists() and not fits
+
+  def open(self, *, headers, fits):
+    """Takes up what is finished, or starts anew.
+
+    Args:
+      headers: dict of file name to its first row, for tables.
+      fits: what `fits` returned.
+    """
+    progress = self._progress() if fits else None
     if not fits:
-      shutil.rmtree(self.folder, ignore_errors=True)
-      os.makedirs(self.folder)
+      self.remove()
+    os.makedirs(self.folder, exist_ok=True)
     for name in _ALL:
       self._files[name] = open(self.path(name), "ab")  # noqa: SIM115
       self._files[name].truncate(progress["lengths"][name] if fits else 0)
+      self._files[name].seek(0, os.SEEK_END)
     if fits:
       self.counts = progress["counts"]
     else:
       for name, header in headers.items():
         self.add_rows(name, [header])
       self.save()
-    return other
 
   def path(self, name):
     """Returns where one of the files is."""
@@ -107,6 +105,7 @@ class PredictionFiles:
     """Makes what was added so far the place to go on from."""
     for file in self._files.values():
       file.flush()
+      os.fsync(file.fileno())
     write_json(
       self.path(_PROGRESS),
       {
@@ -122,8 +121,19 @@ class PredictionFiles:
       file.close()
 
   def remove(self):
-    """Removes the folder, when all is in its place."""
-    shutil.rmtree(self.folder)
+    """Removes the files, when all is in its place or they are another's."""
+    for name in (*_ALL, _PROGRESS):
+      with contextlib.suppress(FileNotFoundError):
+        os.remove(self.path(name))
+
+  def finished(self, output):
+    """Whether `output` is complete, and only its files were not removed yet."""
+    there = os.path.exists(self.path(_PROGRESS)) and os.path.exists(output)
+    if not there or os.path.exists(self.path(ROWS)):
+      return False
+    with open(self.path(_PROGRESS), encoding="utf-8") as file:
+      self.counts = json.load(file)["counts"]
+    return True
 
   def _progress(self):
     """Returns what `save` wrote; None where there is nothing to go on with."""

@@ -122,11 +122,20 @@ def software():
 
 
 def _read_json(path):
-  """Returns what a file holds; {} where there is none."""
+  """Returns what a file holds; {} where there is none.
+
+  Raises:
+    ValueError: where it is not what a run writes.
+  """
   if not os.path.exists(path):
     return {}
-  with open(path, encoding="utf-8") as file:
-    return json.load(file)
+  try:
+    with open(path, encoding="utf-8") as file:
+      return json.load(file)
+  except ValueError as error:
+    raise ValueError(
+      f"Expected {path} as a run writes it. Received: {error}"
+    ) from error
 
 
 def _git_revision():

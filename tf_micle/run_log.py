@@ -41,14 +41,16 @@ class RunLog:
     """Adds to the last row what the validation of its step, `step`, gave."""
     row = {k: v for k, v in self._rows[-1].items() if k != _UNVALIDATED}
     self._rows[-1] = {**row, **values}
-    self._write_rows()
     self._write_events(step, values)
+    self._write_rows()
 
   def write(self, step, values, *, unvalidated=False):
     """Writes a dict of floats for `step`; `unvalidated`: see the property."""
     marks = {_UNVALIDATED: True} if unvalidated else {}
     with open(self._path, "a", encoding="utf-8") as file:
       file.write(json.dumps({"step": step, **values, **marks}) + "\n")
+      file.flush()
+      os.fsync(file.fileno())
     self._write_events(step, values)
 
   def _write_rows(self):

@@ -20,6 +20,7 @@ _NUMBERS = (
   errno.EIO,
   errno.EMFILE,
 )
+_MAY_PASS = (errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE)
 _PHRASES = {os.strerror(number): number for number in _NUMBERS}
 _CURES = {
   errno.ENOSPC: "Make room",
@@ -42,6 +43,14 @@ def reason(error):
   return (
     f"The system refused: {_first_line(error)}. {cure}, and give the same "
     "command again: what was saved before is kept."
+  )
+
+
+def may_pass(error):
+  """Whether what an error tells of may be mended without loss: no damage."""
+  return (
+    _number(error) in _MAY_PASS
+    or type(error).__name__ == "ResourceExhaustedError"
   )
 
 

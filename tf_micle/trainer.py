@@ -34,6 +34,19 @@ class Schedule:
   images_per_step: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Trained:
+  """How far training came.
+
+  Attributes:
+    step: the number of steps done.
+    broken_off: whether a signal broke off the validation of the last of them.
+  """
+
+  step: int
+  broken_off: bool = False
+
+
 def train(
   model, batches, schedule, *, checkpoints, log, validate, stop, selection=None
 ):
@@ -51,7 +64,7 @@ def train(
     selection: `selection.Selection`, which may end the run early too, or None.
 
   Returns:
-    The number of steps done.
+    `Trained`.
 
   Raises:
     NonFiniteError: if the loss or a weight is not finite; what was saved
@@ -65,12 +78,12 @@ def train(
   )
   remaining = schedule.last_step - schedule.first_step
   if log.unvalidated and not recorder.catch_up():
-    return schedule.first_step
+    return Trained(schedule.first_step, broken_off=True)
   if remaining <= 0:
     checkpoints.save()
-    return schedule.first_step
+    return Trained(schedule.first_step)
   if selection and selection.exhausted:
-    return schedule.first_step
+    return Trained(schedule.first_step)
   try:
     model.fit(
       batches.take(remaining),
@@ -85,7 +98,7 @@ def train(
       f"Expected {schedule.last_step} steps. Received: the end of the data "
       f"after step {recorder.step}"
     )
-  return recorder.step
+  return Trained(recorder.step, recorder.broken_off)
 
 
 class _Recorder(tf.keras.callbacks.Callback):
@@ -100,6 +113,7 @@ class _Recorder(tf.keras.callbacks.Callback):
     self._stop = stop
     self._selection = selection
     self.step = schedule.first_step
+    self.broken_off = False
 
   def on_train_begin(self, logs=None):
     self._logged_step, self._logged_time = self.step, time.monotonic()
@@ -138,6 +152,7 @@ class _Recorder(tf.keras.callbacks.Callback):
       self._selection.consider(scores)
     if save:
       self._checkpoints.save()
+    self.broken_off = unvalidated
     self.model.stop_training |= unvalidated
     self.model.reset_metrics()
     self._logged_step, self._logged_time = self.step, time.monotonic()
@@ -147,9 +162,10 @@ class _Recorder(tf.keras.callbacks.Callback):
     scores = self._scores()
     if scores is None:
       return False
-    self._log.complete(self.step, scores)
+    # Last, as it says that all is done.
     if self._selection:
       self._selection.consider(scores)
+    self._log.complete(self.step, scores)
     return True
 
   def _scores(self):

@@ -242,4 +242,5 @@ class TrainingRun:
         selection=selection,
         stop=stop,
       )
-      return Outcome(done, stop.requested and done < train_steps)
+      stopped = done.step < train_steps or done.broken_off
+      return Outcome(done.step, stop.requested and stopped)

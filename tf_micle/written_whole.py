@@ -15,6 +15,8 @@ def written_whole(path: str | os.PathLike) -> Iterator:
   try:
     with open(partial, "w", newline="", encoding="utf-8") as file:
       yield file
+      file.flush()
+      os.fsync(file.fileno())
     os.replace(partial, path)
   except BaseException:
     with contextlib.suppress(FileNotFoundError):

@@ -127,7 +127,7 @@ def _decodable(source: bytes, max_side: int) -> bytes:
   with Image.open(io.BytesIO(source), formats=FORMATS) as image:
     _reject_kind(image)
     _reject_several(image)
-    if image.format == "PNG":
+    if image.format == "PNG" and _is_sound_png(source):
       image.load()
       return source
     if image.format in ("JPEG", "MPO"):
@@ -138,6 +138,16 @@ def _decodable(source: bytes, max_side: int) -> bytes:
         image.load()
         return source
   return _clean(source, max_side).data
+
+
+def _is_sound_png(source: bytes) -> bool:
+  """Whether all checksums hold; Pillow decodes without them, others do not."""
+  try:
+    with Image.open(io.BytesIO(source), formats=("PNG",)) as image:
+      image.verify()
+  except Exception:  # decoders raise all sorts
+    return False
+  return True
 
 
 def _clean(source: bytes, max_side: int) -> CleanImage:

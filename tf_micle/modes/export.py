@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import re
@@ -83,12 +84,25 @@ def run(mode, views, findings):
         model_name=model_name(mode.export_dir),
         image_size=size,
       )
-    # Fails where a version of this name has come up in the meantime.
-    os.rename(partial, target)
+    findings.collect(_put, partial, target)
+    findings.stop_if_any()
   except BaseException:
     shutil.rmtree(partial, ignore_errors=True)
     raise
   return target, sorted(served.signatures)
+
+
+def _put(partial, target):
+  """Gives a version its name, unless another export has taken it."""
+  try:
+    os.rename(partial, target)
+  except OSError as error:
+    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+      raise
+    raise ValueError(
+      f"Expected {target} to be new. Received: a version that another export "
+      "has written in the meantime. Give the command again"
+    ) from error
 
 
 def model_name(export_dir):

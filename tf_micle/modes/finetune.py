@@ -47,7 +47,7 @@ def run(mode, options, session, data, findings):
     A `training_run.Outcome`.
   """
   source, validation = _open(mode, data, findings)
-  session.check(source, findings, picked_on=validation)
+  findings.collect(session.check, source, findings, picked_on=validation)
   seen = findings.collect(session.seen_before)
   findings.stop_if_any()
   split, scored, own = _read(mode, source, validation, data, findings)
@@ -58,6 +58,9 @@ def run(mode, options, session, data, findings):
     train_steps = math.ceil(mode.train_epochs * steps_per_epoch)
   _say_what_is_learnt(split, train_steps)
   with session.locked(findings):
+    # Another process may have been at work here until now.
+    findings.collect(session.check, source, findings, picked_on=validation)
+    findings.stop_if_any()
     return _train(
       mode,
       options,

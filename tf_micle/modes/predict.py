@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
 import sys
 
 import numpy as np
+import tensorflow as tf
 import tqdm
 from absl import logging
 
 from tf_micle import (
   checkpoint,
   embeddings_npz,
+  folder_lock,
   parquet,
   prediction_files,
   projector,
@@ -76,7 +79,9 @@ def run(mode, options, strategy, images, findings):
   )
   if mode.output and mode.output.endswith(".parquet"):
     findings.add(*parquet.fault())
-  findings.add(*_occupied(mode))
+  begun = bool(mode.output) and os.path.isdir(f"{mode.output}.partial")
+  if not begun:
+    findings.add(*_occupied(mode))
   findings.stop_if_any()
   with strategy.scope():
     restored = findings.collect(tuned.classifier, options, mode.checkpoint)
@@ -87,11 +92,42 @@ def run(mode, options, strategy, images, findings):
     {
       "images": images.digest,
       "checkpoint": checkpoint.digest(path),
-      "columns": mode.output.endswith(".csv"),
-      "embeddings": bool(mode.embeddings),
-      "projector": bool(mode.tensorboard_projector),
+      "outputs": [
+        mode.output,
+        mode.embeddings and os.path.abspath(mode.embeddings),
+        mode.tensorboard_projector
+        and os.path.abspath(mode.tensorboard_projector),
+      ],
     },
   )
+  for note in images.notes:
+    logging.warning("%s", note)
+  with contextlib.ExitStack() as stack:
+    findings.collect(
+      stack.enter_context, folder_lock.held(files.folder, flag="--output")
+    )
+    findings.stop_if_any()
+    stopped = False
+    if not files.finished(mode.output):
+      stopped = _write(mode, options, tuned, model, images, files, findings)
+    if not stopped:
+      files.remove()
+  return Outcome(files.counts["rows"], files.counts["rejected"], stopped)
+
+
+def _write(mode, options, tuned, model, images, files, findings):
+  """Predicts what is left, and puts it in its place; whether it was stopped."""
+  skip = mode.on_bad_image == "skip"
+  fits = files.fits(may_have_rejected=skip)
+  if not fits:
+    findings.add(*_occupied(mode))
+    findings.stop_if_any()
+    if os.path.exists(files.path(prediction_files.ROWS)):
+      logging.warning(
+        "%s was of another manifest, checkpoint or choice of outputs: starting "
+        "from the first image.",
+        files.folder,
+      )
   writer = RowWriter(
     files,
     class_names=tuned.class_names,
@@ -100,24 +136,15 @@ def run(mode, options, strategy, images, findings):
     keep_features=bool(mode.embeddings),
     keep_thumbnails=bool(mode.tensorboard_projector),
   )
-  skip = mode.on_bad_image == "skip"
-  if files.open(headers=writer.headers(), may_have_rejected=skip):
-    logging.warning(
-      "%s was of another manifest, checkpoint or choice of outputs: starting "
-      "from the first image.",
-      files.folder,
-    )
-  for note in images.notes:
-    logging.warning("%s", note)
+  files.open(headers=writer.headers(), fits=fits)
   try:
     with stop_signal.StopSignal() as stop:
       stopped = _predict(model, images, files, writer, skip, stop)
   finally:
     files.close()
-  counts = files.counts
   if not stopped:
     _place(mode, files, tuned.class_names, options.unit)
-  return Outcome(counts["rows"], counts["rejected"], stopped)
+  return stopped
 
 
 def _predict(model, images, files, writer, skip, stop):
@@ -127,18 +154,31 @@ def _predict(model, images, files, writer, skip, stop):
   first = items[done].first if done < len(items) else images.num_images
   waiting = {}  # position to (features, view) of items not yet complete
   with _progress_bar(images.num_images, first) as bar:
-    for positions, views in images.batches(first):
+    for positions, views in _until(stop, images.batches(first)):
       features = model.predict_on_batch({"views": views[:, None]})
       waiting.update(zip(positions.tolist(), zip(features, views)))
       seen = int(positions[-1]) + 1
       done = _finish(model, images, done, seen, waiting, writer, skip)
       bar.update(seen - bar.n)
-      if stop.requested:
-        return done < len(items)
+    if stop.requested:
+      return done < len(items)
     # Those at the very end may all be bad.
     _finish(model, images, done, images.num_images, waiting, writer, skip)
     bar.update(images.num_images - bar.n)
   return False
+
+
+def _until(stop, batches):
+  """Yields batches until a signal asks to stop."""
+  try:
+    for batch in batches:
+      yield batch
+      if stop.requested:
+        return
+  except tf.errors.OpError:
+    # A signal to the whole process group ends the readers, too.
+    if not stop.requested:
+      raise
 
 
 def _finish(model, images, done, seen, waiting, writer, skip):
@@ -208,9 +248,11 @@ def _place(mode, files, class_names, unit):
       width=width,
     )
   if mode.on_bad_image == "skip":
+    rejected = rejected_path(mode.output)
     shutil.copyfile(
-      files.path(prediction_files.REJECTED), rejected_path(mode.output)
+      files.path(prediction_files.REJECTED), f"{rejected}.writing"
     )
+    os.replace(f"{rejected}.writing", rejected)
   table = files.path(prediction_files.ROWS)
   if mode.output.endswith(".parquet"):
     parquet.from_csv(
@@ -219,9 +261,9 @@ def _place(mode, files, class_names, unit):
       floats=[f"probability_{name}" for name in class_names],
       integers=["row"] * (unit == "image"),
     )
+    os.remove(table)
   else:
     os.replace(table, mode.output)
-  files.remove()
 
 
 def rejected_path(output):
@@ -237,17 +279,24 @@ def _feature_width(files):
 
 
 def _occupied(mode):
-  """Returns faults of outputs that are there already, unless half done."""
-  begun = bool(mode.output) and os.path.isdir(f"{mode.output}.partial")
-  paths = {"output": mode.output}
-  if not begun:
-    paths["embeddings"] = mode.embeddings
-    config = "projector_config.pbtxt"
-    folder = mode.tensorboard_projector
-    paths["tensorboard_projector"] = folder and os.path.join(folder, config)
-  return [
+  """Returns faults of outputs that are there already."""
+  folder = mode.tensorboard_projector
+  paths = {
+    "output": mode.output,
+    "embeddings": mode.embeddings,
+    "tensorboard_projector": folder
+    and os.path.join(folder, "projector_config.pbtxt"),
+  }
+  found = [
     f"Expected --{name} to be new: remove what is there, or name another. "
     f"Received: {path}, which exists"
     for name, path in paths.items()
     if path and os.path.exists(path)
   ]
+  rejected = mode.output and rejected_path(mode.output)
+  if rejected and os.path.exists(rejected):
+    found.append(
+      f"Expected no {rejected} of an earlier prediction: remove it, or name "
+      f"another --output. Received: --output={mode.output}"
+    )
+  return found

@@ -34,13 +34,16 @@ def run(mode, options, session, data, findings):
   source = findings.collect(data.open, mode.train_split)
   validation = _probed(mode, data, source, findings)
   steps_per_epoch = source and findings.collect(data.pairs_per_epoch, source)
-  session.check(source, findings)
+  findings.collect(session.check, source, findings)
   seen = findings.collect(session.seen_before)
   own = source and findings.collect(
     trained_on.PatientSet.of, "pretrain", source
   )
   findings.stop_if_any()
   with session.locked(findings):
+    # Another process may have been at work here until now.
+    findings.collect(session.check, source, findings)
+    findings.stop_if_any()
     return _train(
       mode,
       options,
