@@ -13,11 +13,17 @@ import warnings
 
 import tensorflow as tf
 
-RESIZE_METHODS = ("bicubic", "bilinear")
+# Each with the pixels of an image that one of its result is made of.
+_PIXELS_TOUCHED = {"bicubic": 16, "bilinear": 4}
+RESIZE_METHODS = tuple(_PIXELS_TOUCHED)
 
 # SimCLR evaluates on the central 87.5% of a side, but on whole small images.
 _EVAL_CROP_PROPORTION = 0.875
 _SMALL_IMAGE_SIZE = 32
+
+# The colours of a JPEG's pixel depend on its neighbours in a block of up to 16:
+# a part that is decoded alone may differ along its edge.
+_JPEG_MARGIN = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,28 +53,52 @@ def decode(encoded):
   return image
 
 
-def random_view(image, seed, options):
-  """Cuts one random view: crop, resize, flip, rotate (SimCLR, appendix A).
+def random_views(encoded, seed, options, *, count):
+  """Cuts random views: crop, resize, flip, rotate (SimCLR, appendix A).
 
-  The crop's area share is uniform in [min_crop_area, 1], its aspect ratio in
+  A crop's area share is uniform in [min_crop_area, 1], its aspect ratio in
   [3/4, 4/3]; the flip is left-right with probability one half.
 
   Args:
-    image: uint8 (h, w, 3).
+    encoded: string (), an image as `decode` takes it. It is decoded once, and
+      of a JPEG only what the crops cover.
     seed: int64 (2,), for stateless draws.
     options: `ViewOptions`.
+    count: of views.
 
   Returns:
-    uint8 (image_size, image_size, 3).
+    uint8 (count, image_size, image_size, 3).
   """
-  seeds = tf.random.split(seed, 3)
-  image = _random_crop(image, seeds[0], options.min_crop_area)
-  image = _resize(image, options)
-  if options.horizontal_flip:
-    image = tf.image.stateless_random_flip_left_right(image, seeds[1])
-  if options.rotation_degrees:
-    image = _random_rotation(image, seeds[2], options.rotation_degrees)
-  return image
+  # Drawn at once: an operation's overhead is felt where images are small.
+  seeds = tf.unstack(tf.reshape(tf.random.split(seed, 3 * count), (-1, 3, 2)))
+  is_jpeg = tf.io.is_jpeg(encoded)
+  whole = tf.cond(
+    is_jpeg,
+    lambda: tf.zeros((0, 0, 3), tf.uint8),
+    lambda: decode(encoded),
+  )
+  shape = tf.cond(
+    is_jpeg,
+    lambda: tf.io.extract_jpeg_shape(encoded),
+    lambda: tf.shape(whole),
+  )
+  crops = [_draw_crop(shape, own[0], options.min_crop_area) for own in seeds]
+  image, corner = tf.cond(
+    is_jpeg,
+    lambda: _decode_around(encoded, shape, crops),
+    lambda: (whole, tf.zeros(2, tf.int32)),
+  )
+  views = []
+  for (begin, size), own in zip(crops, seeds):
+    at = tf.concat([begin - corner, [0]], axis=0)
+    view = tf.slice(image, at, tf.concat([size, [3]], axis=0))
+    view = _resize(view, options)
+    if options.horizontal_flip:
+      view = _flip_if(own[1, 0] % 2 == 0, view)
+    if options.rotation_degrees:
+      view = _random_rotation(view, own[2], options.rotation_degrees)
+    views.append(view)
+  return tf.stack(views)
 
 
 def center_view(image, options):
@@ -101,9 +131,10 @@ def center_steps(options):
   return steps
 
 
-def _random_crop(image, seed, min_area):
+def _draw_crop(shape, seed, min_area):
+  """Returns a crop's first row and column, (2,), and its size, (2,)."""
   begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-    tf.shape(image),
+    shape,
     bounding_boxes=tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
     seed=seed,
     min_object_covered=0.0,
@@ -112,15 +143,54 @@ def _random_crop(image, seed, min_area):
     max_attempts=100,
     use_image_if_no_bounding_boxes=True,
   )
-  return tf.slice(image, begin, size)
+  return begin[:2], size[:2]
+
+
+def _decode_around(encoded, shape, crops):
+  """Decodes the part of a JPEG that holds all crops.
+
+  Args:
+    encoded: string ().
+    shape: int32 (3,), the image's.
+    crops: list of what `_draw_crop` returned.
+
+  Returns:
+    uint8 (h, w, 3), equal to that part of the whole image, and int32 (2,), its
+    first row and column.
+  """
+  begins = tf.stack([begin for begin, _ in crops])
+  ends = tf.stack([begin + size for begin, size in crops])
+  first = tf.reduce_min(begins, axis=0) - _JPEG_MARGIN
+  last = tf.reduce_max(ends, axis=0) + _JPEG_MARGIN
+  first, last = tf.maximum(first, 0), tf.minimum(last, shape[:2])
+  window = tf.concat([first, last - first], axis=0)
+  image = tf.io.decode_and_crop_jpeg(encoded, window, channels=3)
+  return image, first
 
 
 def _resize(image, options):
   size = options.image_size
-  image = tf.image.resize(image, (size, size), options.resize_method)
-  # Bicubic overshoots: saturate before the cast wraps round.
-  image = tf.saturate_cast(tf.round(image), tf.uint8)
-  return tf.ensure_shape(image, (size, size, 3))
+
+  def resize(image):
+    return tf.image.resize(image, (size, size), options.resize_method)
+
+  # The kernel makes a float of a pixel each time that it touches it, so a
+  # float copy pays where that is more often than once.
+  touched = _PIXELS_TOUCHED[options.resize_method] * size * size * 3
+  image = tf.cond(
+    tf.size(image) < touched,
+    lambda: resize(tf.cast(image, tf.float32)),
+    lambda: resize(image),
+  )
+  image = tf.round(image)
+  if options.resize_method == "bicubic":
+    # It overshoots. (tf.saturate_cast takes several times as long.)
+    image = tf.minimum(tf.maximum(image, 0.0), 255.0)
+  return tf.ensure_shape(tf.cast(image, tf.uint8), (size, size, 3))
+
+
+def _flip_if(condition, image):
+  return tf.cond(condition, lambda: tf.reverse(image, [1]), lambda: image)
 
 
 def _random_rotation(image, seed, degrees):

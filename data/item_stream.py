@@ -68,7 +68,7 @@ def reader(source, bags, cache):
 
   def read(seed):
     stream = source.read(seed).map(_for_training)
-    return stream if bags else stream.flat_map(split_bag)
+    return stream if bags else split_bags(stream)
 
   if not cache:
     return read
@@ -82,17 +82,17 @@ def _for_training(bag):
   return {key: bag[key] for key in kept if key in bag}
 
 
-def split_bag(bag):
-  """Turns a bag of m images into m bags of one."""
-  per_bag = {
-    key: bag.pop(key)
-    for key in ("patient_key", "patient_id", "bag_id")
-    if key in bag
-  }
-  images = tf.data.Dataset.from_tensor_slices(bag)
-  return images.map(
-    lambda image: {
-      **per_bag,
-      **{key: value[None] for key, value in image.items()},
+def split_bags(bags):
+  """Turns each bag of m images of a `tf.data.Dataset` into m bags of one."""
+
+  def lengthen(bag):
+    images = tf.size(bag["image"])
+    return {
+      key: tf.fill([images], value)
+      if key in ("patient_key", "patient_id", "bag_id")
+      else value[:, None]
+      for key, value in bag.items()
     }
-  )
+
+  # A data set a bag (`flat_map`) takes longer than decoding its images.
+  return bags.map(lengthen).unbatch()

@@ -19,9 +19,9 @@ def draw_pair(num_images, seed):
     Two int32 () indices in [0, M), distinct where M >= 2.
   """
   num_images = tf.cast(num_images, tf.int32)
-  seeds = tf.random.split(seed, 2)
-  first = tf.random.stateless_uniform((), seeds[0], 0, num_images, tf.int32)
+  # 63 bits: what is left over of them is no part of the chance that one sees.
+  bits = tf.random.stateless_uniform((2,), seed, 0, tf.int64.max, tf.int64)
   others = tf.maximum(num_images - 1, 1)
-  skip = tf.random.stateless_uniform((), seeds[1], 0, others, tf.int32)
-  second = (first + 1 + skip) % num_images
-  return first, second
+  ranges = tf.cast(tf.stack([num_images, others]), tf.int64)
+  first, skip = tf.unstack(tf.cast(bits % ranges, tf.int32))
+  return first, (first + 1 + skip) % num_images

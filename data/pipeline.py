@@ -145,7 +145,7 @@ def image_batches(source, *, batch_size, views):
     view = geometry.center_view(geometry.decode(bag["image"][0]), views)
     return {"views": view[None], **_labels_of(bag)}
 
-  images = source.read(tf.constant(0, tf.int64)).flat_map(item_stream.split_bag)
+  images = item_stream.split_bags(source.read(tf.constant(0, tf.int64)))
   images = images.map(to_view, tf.data.AUTOTUNE, deterministic=True)
   return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
@@ -162,7 +162,7 @@ def views_at(source, positions, *, views):
     dict of position to uint8 (size, size, 3).
   """
   wanted = tf.constant(sorted(positions), tf.int64)
-  images = source.read(tf.constant(0, tf.int64)).flat_map(item_stream.split_bag)
+  images = item_stream.split_bags(source.read(tf.constant(0, tf.int64)))
   images = images.map(lambda bag: bag["image"][0]).enumerate()
   images = images.filter(lambda at, _: tf.reduce_any(wanted == at))
 
@@ -183,22 +183,21 @@ def _labels_of(bag, indices=None):
 
 def _positive_pair(bag, seed, views):
   """Cuts the two views of a bag's positive pair; decodes each image once."""
-  seeds = tf.random.split(seed, 3)
+  pair_seed, *view_seeds = tf.unstack(tf.random.split(seed, 3))
   encoded = bag["image"]
-  first, second = pairs.draw_pair(tf.size(encoded), seeds[0])
-  image_a = geometry.decode(encoded[first])
-  image_b = tf.cond(
+  first, second = pairs.draw_pair(tf.size(encoded), pair_seed)
+
+  def cut(index, own, count):
+    seed = view_seeds[own]
+    return geometry.random_views(encoded[index], seed, views, count=count)
+
+  both = tf.cond(
     tf.equal(first, second),
-    lambda: image_a,
-    lambda: geometry.decode(encoded[second]),
+    lambda: cut(first, 0, 2),
+    lambda: tf.concat([cut(first, 0, 1), cut(second, 1, 1)], axis=0),
   )
   return {
-    "views": tf.stack(
-      [
-        geometry.random_view(image_a, seeds[1], views),
-        geometry.random_view(image_b, seeds[2], views),
-      ]
-    ),
+    "views": both,
     "patient_key": bag["patient_key"],
     **_labels_of(bag, tf.stack([first, second])),
   }
@@ -212,7 +211,7 @@ def _drawn_views(bag, seed, views, count):
   order = tf.argsort(keys)  # (m,)
   drawn = tf.gather(order, tf.range(count) % tf.size(order))  # (count,)
   cut = [
-    geometry.random_view(geometry.decode(encoded[drawn[k]]), view_seed, views)
+    geometry.random_views(encoded[drawn[k]], view_seed, views, count=1)
     for k, view_seed in enumerate(view_seeds)
   ]
-  return {"views": tf.stack(cut), **_labels_of(bag, drawn)}
+  return {"views": tf.concat(cut, axis=0), **_labels_of(bag, drawn)}

@@ -1,8 +1,11 @@
 """Crops, resizing, flips and rotation on the host."""
 
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from data import geometry
 
@@ -15,13 +18,18 @@ def ramp(height=40, width=60):
 
 def views(image, count, **options):
   """Returns `count` random views, (count, size, size, 3)."""
+  return views_of(tf.io.encode_png(image), count, **options)
+
+
+def views_of(encoded, count, **options):
+  """As `views`, of an encoded image."""
   options = geometry.ViewOptions(**{"image_size": 32, **options})
   stream = tf.data.Dataset.range(count).map(
-    lambda k: geometry.random_view(
-      tf.constant(image), tf.stack([np.int64(0), k]), options
+    lambda k: geometry.random_views(
+      encoded, tf.stack([np.int64(0), k]), options, count=1
     )
   )
-  return stream.batch(count).get_single_element().numpy()
+  return stream.unbatch().batch(count).get_single_element().numpy()
 
 
 def test_crop_areas_and_aspects_are_in_range_and_flips_half():
@@ -93,3 +101,25 @@ def test_decode_reads_grey_and_palette_as_three_channels():
     decoded = geometry.decode(encode(grey))
     assert decoded.shape == (4, 4, 3)
     assert decoded.dtype == tf.uint8
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_a_jpegs_views_are_those_of_the_whole_image(subsampling, progressive):
+  pixels = np.random.default_rng(0).integers(0, 256, (101, 131, 3), np.uint8)
+  file = io.BytesIO()
+  Image.fromarray(pixels).save(
+    file, "JPEG", quality=60, subsampling=subsampling, progressive=progressive
+  )
+  encoded = file.getvalue()
+  options = {"min_crop_area": 0.01, "resize_method": "bicubic"}
+  whole = views(geometry.decode(encoded).numpy(), 40, **options)
+  np.testing.assert_array_equal(views_of(encoded, 40, **options), whole)
+
+
+def test_two_views_of_an_image_differ():
+  views = geometry.random_views(
+    tf.io.encode_png(ramp()), [0, 1], geometry.ViewOptions(32), count=2
+  )
+  assert views.shape == (2, 32, 32, 3)
+  assert (views[0] != views[1]).numpy().mean() > 0.5
