@@ -19,14 +19,14 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).parent.parent
-sys.path.insert(0, os.fspath(ROOT))
+sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 
 import tensorflow as tf
 
 from benchmarks import photographs
 from data import bag_source, geometry, pipeline
 
+ROOT = pathlib.Path(__file__).parent.parent
 SIZES = [(1024, 768), (320, 256)]
 PATIENTS, IMAGES_A_PATIENT = 128, 2
 VIEW, BATCH, BATCHES, WARM_UP, ROUNDS = 224, 32, 12, 4, 7
