@@ -99,7 +99,9 @@ def pretrain(options, findings):
   from tf_micle.modes import pretrain
 
   # First: several workers must find each other before any other operation.
-  session = _session(options, findings)
+  strategy = _strategy(options, findings)
+  options = _with_precision(options, strategy)
+  session = _session(options, strategy)
   network = reader.pick(pretraining.PretrainOptions, options)
   mode = reader.pick(pretrain.PretrainMode, options)
   return _trained(
@@ -114,7 +116,9 @@ def finetune(options, findings):
   from tf_micle import finetuning
   from tf_micle.modes import finetune
 
-  session = _session(options, findings)
+  strategy = _strategy(options, findings)
+  options = _with_precision(options, strategy)
+  session = _session(options, strategy)
   network = reader.pick(finetuning.FinetuneOptions, options)
   mode = reader.pick(finetune.FinetuneMode, options)
   return _trained(
@@ -255,12 +259,21 @@ def _records_explained(data):
     raise DamagedRecordsError("\n- ".join(damaged)) from error
 
 
-def _session(options, findings):
+def _with_precision(options, strategy):
+  """Returns the options with what --precision=auto means on these devices."""
+  from tf_micle import precision
+
+  name, why = precision.choose(options.precision, strategy)
+  logging.info("Precision of the encoder: %s (%s)", name, why)
+  return options._replace(precision=name)
+
+
+def _session(options, strategy):
   from tf_micle import training_run
 
   return training_run.Session(
     reader.pick(training_run.RunOptions, options),
-    _strategy(options, findings),
+    strategy,
     flags=options._asdict(),
     may_change=_may_change(options.mode),
   )

@@ -51,6 +51,8 @@ def measure(batch, micro, repeats):
     momentum=0.9,
     weight_decay=1e-4,
     train_batch_size=batch,
+    precision="float32",
+    remat=False,
     seed=0,
     temperature=0.1,
     hidden_norm=True,

@@ -56,6 +56,7 @@ _MODES = {
     ),
     ("pretrain",),
   ),
+  **dict.fromkeys(("remat", "precision"), ("pretrain", "finetune")),
   "specificity": ("eval",),
   "bootstrap_samples": ("eval",),
   "compare": ("eval",),

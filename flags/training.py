@@ -17,6 +17,21 @@ flags.DEFINE_integer(
   "BatchNorm takes the statistics of a micro-batch. Unset: all at once.",
   lower_bound=1,
 )
+flags.DEFINE_bool(
+  "remat",
+  False,
+  "Residual blocks keep only their input and run again in the backward pass: "
+  "less memory, more time, the same result.",
+)
+flags.DEFINE_enum(
+  "precision",
+  "auto",
+  ["auto", "float32", "bfloat16", "float16"],
+  "What the encoder computes in while it trains; weights, statistics, "
+  "projections and loss are float32. auto: bfloat16 where the device has units "
+  "for it (TPU, GPU from compute capability 8.0 on, CPU with avx512_bf16 or "
+  "amx_bf16), else float32.",
+)
 flags.DEFINE_integer(
   "train_steps", None, "Steps to train for; unset: --train_epochs."
 )

@@ -28,6 +28,8 @@ OPTIONS = pretraining.PretrainOptions(
   momentum=0.9,
   weight_decay=1e-4,
   train_batch_size=4,
+  precision="float32",
+  remat=False,
   seed=0,
 )
 FLAGS = {

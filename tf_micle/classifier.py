@@ -119,8 +119,9 @@ class Classifier(tf.keras.Model):
       if self._l2:
         loss += self._l2 * optimizers.l2_penalty(trained)
       # Optimisers sum gradients over replicas.
-      share = loss / replicas
+      share = optimizers.scaled(self.optimizer, loss / replicas)
     gradients = tape.gradient(share, trained)
+    gradients = optimizers.unscaled(self.optimizer, gradients)
     self.optimizer.apply_gradients(zip(gradients, trained))
     right = tf.cast(supervised.correct(logits, labels), tf.float32)
     return {

@@ -109,10 +109,12 @@ class ContrastiveModel(tf.keras.Model):
     )
     step = self._in_one if self._micro_batch_size is None else self._in_parts
     gradients, of_probe, values = step(batch, trained)
+    gradients = optimizers.unscaled(self.optimizer, gradients)
     self.optimizer.apply_gradients(zip(gradients, trained))
     # Keras sets it when it applies gradients: here it is the rate just used.
     learning_rate = tf.convert_to_tensor(self.optimizer.learning_rate)
     if self.probe:
+      of_probe = optimizers.unscaled(self.optimizer, of_probe)
       self.probe_optimizer.apply_gradients(
         zip(of_probe, self.probe.trainable_variables)
       )
@@ -120,7 +122,7 @@ class ContrastiveModel(tf.keras.Model):
     return {**means, "learning_rate": learning_rate}
 
   def _in_one(self, batch, trained):
-    """Returns gradients to `trained` and to the probe, and the values."""
+    """Returns gradients to `trained` and the probe, scaled, and the values."""
     seen = self.see(batch["views"], self.optimizer.iterations)
     probed = self._probed()
     with tf.GradientTape() as tape:
@@ -176,7 +178,7 @@ class ContrastiveModel(tf.keras.Model):
     return self.projection_head.width(f), f
 
   def _share(self, z, h, batch, trained):
-    """Returns this replica's part of the loss, and the values to log."""
+    """Returns this replica's part of the loss, scaled, and what to log."""
     contrastive, values = objective.nt_xent(
       view_batch.split(z, batch["views"]),
       temperature=self._temperature,
@@ -191,7 +193,8 @@ class ContrastiveModel(tf.keras.Model):
       values["probe_loss"] = probe_loss
     values.update(loss=loss, contrastive_loss=contrastive)
     # Optimisers sum gradients over replicas.
-    return loss / self.distribute_strategy.num_replicas_in_sync, values
+    share = loss / self.distribute_strategy.num_replicas_in_sync
+    return optimizers.scaled(self.optimizer, share), values
 
   def _probed(self):
     return self.probe.trainable_variables if self.probe else []

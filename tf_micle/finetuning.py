@@ -63,7 +63,9 @@ def build(
       "Expected weights where class_weights is 'balanced', and only there. "
       f"Received: class_weights={options.class_weights!r}, {class_weights}"
     )
-  model, parts = build_network(options, task=task, num_classes=num_classes)
+  model, parts = build_network(
+    options, task=task, num_classes=num_classes, trains=True
+  )
   freezing.freeze(
     parts["encoder"],
     parts.get("projection_head"),
@@ -80,13 +82,14 @@ def build(
   return model, parts
 
 
-def build_network(options, *, task, num_classes):
+def build_network(options, *, task, num_classes, trains=False):
   """Builds what evaluation and export need: all but the optimiser.
 
   Args:
     options: `FinetuneOptions`.
     task: as in `build`.
     num_classes: as in `build`.
+    trains: as in `training_parts.encoder`.
 
   Returns:
     A `classifier.Classifier` that is not compiled, and a dict of its parts with
@@ -101,7 +104,7 @@ def build_network(options, *, task, num_classes):
       f"Expected unit in {UNITS}. Received: unit={options.unit!r}"
     )
   training_parts.seed_initialisers(options.seed)
-  encoder = training_parts.encoder(options)
+  encoder = training_parts.encoder(options, trains=trains)
   parts = {"encoder": encoder}
   width = training_parts.feature_width(encoder)
   layer = options.ft_proj_selector

@@ -9,7 +9,15 @@ from tf_micle import lars
 OPTIMIZERS = ("lars", "momentum", "adam", "adamw")
 
 
-def make_optimizer(name, variables, learning_rate, *, momentum, weight_decay):
+def make_optimizer(
+  name,
+  variables,
+  learning_rate,
+  *,
+  momentum,
+  weight_decay,
+  scale_loss=False,
+):
   """Returns a built optimiser and the L2 coefficient its loss must carry.
 
   LARS and AdamW decay kernels themselves. For the others weight decay is, as in
@@ -23,6 +31,9 @@ def make_optimizer(name, variables, learning_rate, *, momentum, weight_decay):
     learning_rate: float or `LearningRateSchedule`.
     momentum: in [0, 1); Adam and AdamW keep their own.
     weight_decay: >= 0.
+    scale_loss: whether gradients are float16 on their way, so that the loss is
+      to be `scaled` and they are to be `unscaled`. A step whose gradients
+      overflow is skipped, and the scale halved (Keras).
 
   Raises:
     ValueError: for another name.
@@ -50,8 +61,26 @@ def make_optimizer(name, variables, learning_rate, *, momentum, weight_decay):
     raise ValueError(
       f"Expected optimizer in {OPTIMIZERS}. Received: optimizer={name!r}"
     )
+  if scale_loss:
+    optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
   optimizer.build(variables)
   return optimizer, l2
+
+
+def scaled(optimizer, loss):
+  """Returns the loss to take the gradient of."""
+  return optimizer.get_scaled_loss(loss) if _scales(optimizer) else loss
+
+
+def unscaled(optimizer, gradients):
+  """Returns the gradients of the loss, from those of what `scaled` returned."""
+  if not _scales(optimizer):
+    return gradients
+  return optimizer.get_unscaled_gradients(gradients)
+
+
+def _scales(optimizer):
+  return isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
 
 
 def l2_penalty(variables):

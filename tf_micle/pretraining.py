@@ -36,7 +36,7 @@ def build(options, *, steps_per_epoch, train_steps, probe_outputs=0):
   training_parts.seed_initialisers(options.seed)
   # Collectives do not go into the loop over micro-batches.
   local = options.micro_batch_size is not None
-  encoder = training_parts.encoder(options, local_batch_norm=local)
+  encoder = training_parts.encoder(options, trains=True, local_batch_norm=local)
   width = training_parts.feature_width(encoder)
   head = training_parts.projection_head(options, width, local_batch_norm=local)
   optimizer, l2 = training_parts.optimizer(

@@ -155,6 +155,8 @@ class _Block(tf.keras.layers.Layer):
     sk_ratio: selective kernels and the ResNet-D shortcut, where above 0.
     batch_norm_decay: see `BatchNormRelu`.
     sync_batch_norm: see `BatchNormRelu`.
+    remat: whether the block keeps only its input in training, and runs again in
+      the backward pass: less memory for more time, and the same gradient.
   """
 
   expansion = 1  # output channels over `filters`
@@ -167,10 +169,12 @@ class _Block(tf.keras.layers.Layer):
     sk_ratio: float,
     batch_norm_decay: float,
     sync_batch_norm: bool,
+    remat: bool = False,
     **kwargs,
   ):
     super().__init__(**kwargs)
     self._norm = (batch_norm_decay, sync_batch_norm)
+    self._remat = remat
     self.shortcut = []
     if use_projection:
       filters_out = self.expansion * filters
@@ -195,6 +199,27 @@ class _Block(tf.keras.layers.Layer):
     return BatchNormRelu(*self._norm, dtype=self.dtype_policy, **kwargs)
 
   def call(self, inputs, training=None):
+    if self._remat and training:
+      return self._rematerialised(inputs)
+    return self._forward(inputs, training)
+
+  def _rematerialised(self, inputs):
+    runs = []
+
+    def forward(inputs):
+      runs.append(None)
+      before = [tf.identity(v) for v in self.non_trainable_variables]
+      outputs = self._forward(inputs, training=True)
+      if len(runs) > 1:
+        # The moving statistics have taken in this batch already.
+        with tf.control_dependencies([outputs]):
+          for variable, value in zip(self.non_trainable_variables, before):
+            variable.assign(value)
+      return outputs
+
+    return tf.recompute_grad(forward)(inputs)
+
+  def _forward(self, inputs, training):
     residual, shortcut = inputs, inputs
     for layer in self.shortcut:
       shortcut = layer(shortcut, training=training)

@@ -36,6 +36,7 @@ def resnet(
   batch_norm_decay: float = 0.9,
   sync_batch_norm: bool = False,
   dtype: str | tf.keras.mixed_precision.Policy | None = None,
+  remat: bool = False,
   image_size: int | None = None,
   channels: int = 3,
 ) -> tf.keras.Model:
@@ -59,6 +60,8 @@ def resnet(
       It gives up the fused kernel, and so is slower on one device.
     dtype: a Keras precision policy or its name ('mixed_bfloat16'); None is
       float32. Keras's global policy is never consulted.
+    remat: whether a residual block keeps only its input in training, and runs
+      again in the backward pass.
     image_size: height and width, or None to take any.
     channels: of the images.
 
@@ -97,6 +100,7 @@ def resnet(
         strides=2 if group > 0 and index == 0 else 1,
         use_projection=index == 0,
         sk_ratio=sk_ratio,
+        remat=remat,
         name=f"block_group{group + 1}_{index}",
         dtype=policy,
         **norm,

@@ -6,7 +6,14 @@ import dataclasses
 
 import tensorflow as tf
 
-from tf_micle import heads, optimizers, photometry, resnet, schedules
+from tf_micle import (
+  heads,
+  optimizers,
+  photometry,
+  precision,
+  resnet,
+  schedules,
+)
 
 # SimCLR's encoder has a 3 x 3 stem without pooling up to this image size.
 _SMALL_IMAGE_SIZE = 32
@@ -33,6 +40,8 @@ class TrainingOptions:
   momentum: float
   weight_decay: float
   train_batch_size: int
+  precision: str
+  remat: bool
   seed: int
 
 
@@ -45,11 +54,13 @@ def seed_initialisers(seed):
   tf.random.set_seed(None)
 
 
-def encoder(options, *, local_batch_norm=False):
+def encoder(options, *, trains=False, local_batch_norm=False):
   """Returns a new encoder, under the current strategy; see `resnet.resnet`.
 
   Args:
     options: `TrainingOptions`.
+    trains: whether it computes in `options.precision` and as `options.remat`
+      says. What evaluates computes in float32, the same on every device.
     local_batch_norm: whether BatchNorm's statistics stay on a replica.
   """
   return resnet.resnet(
@@ -59,6 +70,8 @@ def encoder(options, *, local_batch_norm=False):
     small_stem=options.image_size <= _SMALL_IMAGE_SIZE,
     batch_norm_decay=options.batch_norm_decay,
     sync_batch_norm=_several_replicas() and not local_batch_norm,
+    dtype=precision.policy(options.precision) if trains else None,
+    remat=options.remat and trains,
   )
 
 
@@ -121,6 +134,7 @@ def optimizer(options, variables, *, steps_per_epoch, train_steps):
     rate,
     momentum=options.momentum,
     weight_decay=options.weight_decay,
+    scale_loss=options.precision == "float16",
   )
 
 

@@ -1,0 +1,145 @@
+"""What the pretraining step costs beside its encoder, and what remat saves.
+
+  python benchmarks/step_cost.py
+
+The whole step (photometry, forward, loss, backward, LARS, metrics; the loss is
+fetched after each) through `fit` on views in memory, over forward and backward
+of the same encoder alone on as many images, at the same precision. Then the
+step with `--remat`: time and peak memory over the plain one's. Each case is a
+process of its own; ResNet-50, 224 pixels, 16 pairs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
+
+PAIRS, SIZE, STEPS = 16, 224, 6
+
+
+def options(**changes):
+  """Returns SimCLR's settings for pretraining."""
+  from tf_micle import pretraining
+
+  values = {
+    "resnet_depth": 50,
+    "width_multiplier": 1.0,
+    "sk_ratio": 0.0,
+    "image_size": SIZE,
+    "batch_norm_decay": 0.9,
+    "proj_head_mode": "nonlinear",
+    "proj_out_dim": 128,
+    "num_proj_layers": 2,
+    "color_jitter_strength": 1.0,
+    "use_blur": True,
+    "optimizer": "lars",
+    "learning_rate": 0.1,
+    "learning_rate_scaling": "none",
+    "warmup_epochs": 0.0,
+    "momentum": 0.9,
+    "weight_decay": 1e-4,
+    "train_batch_size": PAIRS,
+    "precision": "float32",
+    "remat": False,
+    "seed": 0,
+    "temperature": 0.1,
+    "hidden_norm": True,
+  }
+  return pretraining.PretrainOptions(**{**values, **changes})
+
+
+def bare(precision):
+  """Returns the seconds of forward and backward of the encoder alone."""
+  import tensorflow as tf
+
+  from tf_micle import training_parts
+
+  encoder = training_parts.encoder(options(precision=precision), trains=True)
+  images = tf.random.stateless_uniform((2 * PAIRS, SIZE, SIZE, 3), (0, 0))
+
+  @tf.function(autograph=False)
+  def step():
+    with tf.GradientTape() as tape:
+      features = encoder(images, training=True)["final_avg_pool"]
+      loss = tf.reduce_sum(features)
+    return tape.gradient(loss, encoder.trainable_variables)
+
+  times = []
+  for _ in range(STEPS + 1):
+    start = time.perf_counter()
+    step()[0].numpy()
+    times.append(time.perf_counter() - start)
+  return statistics.median(times[1:])  # The first one traced.
+
+
+def whole(precision, remat):
+  """Returns the seconds of a step of training."""
+  import numpy as np
+  import tensorflow as tf
+
+  from tf_micle import pretraining
+
+  model, _ = pretraining.build(
+    options(precision=precision, remat=remat), steps_per_epoch=9, train_steps=9
+  )
+  draw = np.random.default_rng(0)
+  views = draw.integers(0, 256, (PAIRS, 2, SIZE, SIZE, 3), np.uint8)
+  marks = []
+
+  def mark(batch, logs):
+    marks.append((time.perf_counter(), logs["loss"]))
+
+  model.fit(
+    tf.data.Dataset.from_tensors({"views": views}).cache().repeat(STEPS + 1),
+    verbose=0,
+    callbacks=[tf.keras.callbacks.LambdaCallback(on_train_batch_end=mark)],
+  )
+  times = [b - a for (a, _), (b, _) in zip(marks, marks[1:])]
+  return statistics.median(times)
+
+
+def in_process(*case):
+  """Returns a case's median time in s and its peak memory in MB."""
+  done = subprocess.run(
+    [sys.executable, __file__, json.dumps(case)],
+    check=True,
+    stdout=subprocess.PIPE,
+    text=True,
+  )
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+def main():
+  """Prints a line a precision."""
+  if len(sys.argv) > 1:
+    name, *case = json.loads(sys.argv[1])
+    seconds = {"bare": bare, "whole": whole}[name](*case)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps([seconds, peak]))
+    return
+  for precision in ("float32", "bfloat16"):
+    alone, _ = in_process("bare", precision)
+    step, memory = in_process("whole", precision, False)
+    print(
+      f"{precision}: step {step:.2f} s, encoder alone {alone:.2f} s, "
+      f"{step / alone:.2f} x",
+      flush=True,
+    )
+    again, less = in_process("whole", precision, True)
+    print(
+      f"{precision}: --remat {again:.2f} s, {again / step:.2f} x; "
+      f"{less:.0f} MB of {memory:.0f} MB, {less / memory:.2f} x",
+      flush=True,
+    )
+
+
+if __name__ == "__main__":
+  main()
