@@ -100,13 +100,13 @@ def pretrain(options, findings):
 
   # First: several workers must find each other before any other operation.
   strategy = _strategy(options, findings)
-  options = _with_precision(options, strategy)
-  session = _session(options, strategy)
+  options = _on_devices(options, strategy)
   network = reader.pick(pretraining.PretrainOptions, options)
   mode = reader.pick(pretrain.PretrainMode, options)
   return _trained(
     options,
-    lambda data: pretrain.run(mode, network, session, data, findings),
+    strategy,
+    lambda session, data: pretrain.run(mode, network, session, data, findings),
     findings,
   )
 
@@ -117,21 +117,26 @@ def finetune(options, findings):
   from tf_micle.modes import finetune
 
   strategy = _strategy(options, findings)
-  options = _with_precision(options, strategy)
-  session = _session(options, strategy)
+  options = _on_devices(options, strategy)
   network = reader.pick(finetuning.FinetuneOptions, options)
   mode = reader.pick(finetune.FinetuneMode, options)
   return _trained(
     options,
-    lambda data: finetune.run(mode, network, session, data, findings),
+    strategy,
+    lambda session, data: finetune.run(mode, network, session, data, findings),
     findings,
   )
 
 
 def finetune_sweep(options, findings):
   """Fine-tunes every combination of a sweep; returns the exit status."""
-  from tf_micle import grid_search
+  from tf_micle import grid_search, workers
 
+  if workers.named() > 1:
+    findings.add(
+      "Expected one process for --sweep. Received: "
+      f"{workers.named()} workers in TF_CONFIG. Unset it."
+    )
   arms = findings.collect(sweep.read, options.sweep, flags.FLAGS)
   findings.stop_if_any()
   given = reader.given(but=("sweep", "model_dir"))
@@ -222,14 +227,19 @@ def predict(options, findings):
   return STOPPED if outcome.stopped else DONE
 
 
-def _trained(options, train, findings):
-  """Trains by `train(data)`; says how it ended and returns the exit status."""
-  from tf_micle import run_log, trainer
+def _trained(options, strategy, train, findings):
+  """Trains by `train(session, data)`; says how it ended, returns the status."""
+  from tf_micle import run_log, trainer, workers
 
   data = _data(options, findings)
   try:
-    with _records_explained(data):
-      outcome = train(data)
+    with (
+      workers.own_folder(options.model_dir, strategy) as folder,
+      _records_explained(data),
+    ):
+      session = _session(options._replace(model_dir=folder), strategy)
+      outcome = train(session, data)
+      rows = run_log.read(folder)
   except trainer.NonFiniteError as error:
     logging.error("%s", error)
     return FAILED
@@ -239,9 +249,7 @@ def _trained(options, train, findings):
       outcome.step,
     )
     return STOPPED
-  print(
-    next_steps.after(options, outcome.step, run_log.read(options.model_dir))
-  )
+  print(next_steps.after(options, outcome.step, rows))
   return DONE
 
 
@@ -259,13 +267,14 @@ def _records_explained(data):
     raise DamagedRecordsError("\n- ".join(damaged)) from error
 
 
-def _with_precision(options, strategy):
-  """Returns the options with what --precision=auto means on these devices."""
-  from tf_micle import precision
+def _on_devices(options, strategy):
+  """Returns the options with what these devices settle of them."""
+  from tf_micle import precision, workers
 
   name, why = precision.choose(options.precision, strategy)
   logging.info("Precision of the encoder: %s (%s)", name, why)
-  return options._replace(precision=name)
+  parts = options.read_parts or workers.count(strategy)
+  return options._replace(precision=name, read_parts=parts)
 
 
 def _session(options, strategy):
@@ -286,29 +295,55 @@ def _may_change(mode):
 
 
 def _strategy(options, findings):
-  from tf_micle import distribution
+  from tf_micle import distribution, workers
 
+  trains = options.mode in ("pretrain", "finetune")
+  if workers.named() > 1 and not trains:
+    findings.add(
+      f"Expected one process for --mode={options.mode}. Received: "
+      f"{workers.named()} workers in TF_CONFIG. Unset it."
+    )
+    return None
   strategy = findings.collect(
     distribution.choose, options.strategy, tpu_name=options.tpu_name
   )
   if strategy is None:
     return None
   logging.info("Devices: %s", distribution.describe(strategy))
-  replicas = strategy.num_replicas_in_sync
-  trains = options.mode in ("pretrain", "finetune")
-  if trains and options.train_batch_size % replicas:
-    findings.add(
+  if trains:
+    findings.add(*_batch_faults(options, strategy))
+  return strategy
+
+
+def _batch_faults(options, strategy):
+  """Yields what of the batch's size does not go with the devices."""
+  from tf_micle import workers
+
+  replicas, parts = strategy.num_replicas_in_sync, options.read_parts
+  if options.train_batch_size % replicas:
+    yield (
       f"Expected --train_batch_size to be a multiple of the {replicas} devices."
       f" Received: --train_batch_size={options.train_batch_size}"
     )
+  if parts and parts > 1:
+    if parts % workers.count(strategy):
+      yield (
+        "Expected --read_parts to be 1 or a multiple of the "
+        f"{workers.count(strategy)} workers. Received: --read_parts={parts}"
+      )
+    if options.train_batch_size % parts:
+      yield (
+        "Expected --train_batch_size to be a multiple of --read_parts. "
+        f"Received: --train_batch_size={options.train_batch_size}, "
+        f"--read_parts={parts}"
+      )
   micro = options.micro_batch_size
   if micro and options.train_batch_size % (replicas * micro):
-    findings.add(
+    yield (
       "Expected --micro_batch_size to divide a device's share of "
       f"--train_batch_size={options.train_batch_size} on {replicas} devices. "
       f"Received: --micro_batch_size={micro}"
     )
-  return strategy
 
 
 def _data(options, findings):

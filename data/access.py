@@ -12,6 +12,7 @@ from data import (
   damaged_records,
   geometry,
   image_table,
+  item_stream,
   labelled,
   pipeline,
 )
@@ -36,6 +37,7 @@ class DataOptions:
   train_batch_size: int
   eval_batch_size: int
   cache_dataset: bool
+  read_parts: int
   seed: int
 
 
@@ -93,9 +95,10 @@ class DataAccess:
       source,
       use_micle=self._options.use_micle,
       batch_size=self._options.train_batch_size,
+      read_parts=self._options.read_parts,
     )
 
-  def pair_batches(self, source, first_step):
+  def pair_batches(self, source, first_step, context=pipeline.ALONE):
     """Returns what `pipeline.pair_batches` does."""
     return pipeline.pair_batches(
       source,
@@ -105,6 +108,8 @@ class DataAccess:
       seed=self._options.seed,
       first_step=first_step,
       cache=self._options.cache_dataset,
+      read_parts=self._options.read_parts,
+      context=context,
     )
 
   def labelled(self, source, *, for_training):
@@ -120,7 +125,18 @@ class DataAccess:
       seed=options.seed,
     )
 
-  def labelled_batches(self, source, first_step):
+  def check_parts(self, split):
+    """Raises ValueError if `split`, a `LabelledSplit`, has not enough parts."""
+    parts = self._options.read_parts
+    sizes = item_stream.part_sizes(split.source, split.unit == "bag", parts)
+    if not min(sizes):
+      raise ValueError(
+        f"Expected labelled {split.unit}s in each of the parts that "
+        f"{split.source.name} is read in. Received: none in one of "
+        f"--read_parts={parts}. --read_parts=1 lets every worker read all."
+      )
+
+  def labelled_batches(self, source, first_step, context=pipeline.ALONE):
     """Returns what `pipeline.labelled_batches` does."""
     return pipeline.labelled_batches(
       source,
@@ -131,6 +147,8 @@ class DataAccess:
       seed=self._options.seed,
       first_step=first_step,
       cache=self._options.cache_dataset,
+      read_parts=self._options.read_parts,
+      context=context,
     )
 
   def by_unit(self, source):
@@ -141,10 +159,19 @@ class DataAccess:
     """Returns the `image_table.ImageTable` of a source."""
     return image_table.read(source)
 
-  def image_batches(self, source):
+  def image_batches(self, source, context=pipeline.ALONE):
     """Returns what `pipeline.image_batches` does."""
     return pipeline.image_batches(
-      source, batch_size=self._options.eval_batch_size, views=self._views
+      source,
+      batch_size=self._options.eval_batch_size,
+      views=self._views,
+      context=context,
+    )
+
+  def image_steps(self, source, replicas):
+    """Returns what `pipeline.image_steps` does."""
+    return pipeline.image_steps(
+      source, batch_size=self._options.eval_batch_size, replicas=replicas
     )
 
   def views_at(self, source, positions):

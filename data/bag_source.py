@@ -25,17 +25,19 @@ class BagSource:
     metadata_columns: what is kept of each image beside its label.
     num_bags: bags in the split.
     num_images: images in the split.
+    shard_bags: bags of each file; () where the files cannot be read apart.
+    shard_images: images of each file; as `shard_bags`.
     digest: hexadecimal, tells one version of the data from another.
     key_id: tells one key of the pseudonyms from another; '' without patients.
     patients: returns the pseudonyms of the split's patients, sorted; () where
       not even images can be told apart.
     patients_known: whether these are patients; otherwise each image is its own.
-    read: from a shuffle seed, int64 (), to a `tf.data.Dataset` of one pass over
-      the bags: dicts of `patient_key` int64 (), `patient_id` and `bag_id`
-      string (), `image` string (m,) (encoded), `row` int64 (m,),
-      `metadata/<column>` string (m,), and `label` int64 (m,), -1 where unknown,
-      or `labels` float32 (m, classes), NaN where unknown and -1 where
-      uncertain.
+    read: from a shuffle seed, int64 (), and optionally the numbers of the files
+      to read, to a `tf.data.Dataset` of one pass over their bags: dicts of
+      `patient_key` int64 (), `patient_id` and `bag_id` string (), `shard` int64
+      (), `image` string (m,) (encoded), `row` int64 (m,), `metadata/<column>`
+      string (m,), and `label` int64 (m,), -1 where unknown, or `labels` float32
+      (m, classes), NaN where unknown and -1 where uncertain.
   """
 
   name: str
@@ -44,11 +46,13 @@ class BagSource:
   metadata_columns: tuple[str, ...]
   num_bags: int
   num_images: int
+  shard_bags: tuple[int, ...]
+  shard_images: tuple[int, ...]
   digest: str
   key_id: str
   patients: Callable[[], tuple[str, ...]]
   patients_known: bool
-  read: Callable[[tf.Tensor], tf.data.Dataset]
+  read: Callable[..., tf.data.Dataset]
 
 
 def bag_tfrecords(data_dir, split, *, skip_damaged=False):
@@ -72,16 +76,24 @@ def bag_tfrecords(data_dir, split, *, skip_damaged=False):
   summary = description.splits[split]
   num_labels, columns = bag_records.schema(description)
 
-  def parse(serialized):
-    return bag_records.parse_bag(serialized, num_labels, columns)
+  def parse(shard, serialized):
+    bag = bag_records.parse_bag(serialized, num_labels, columns)
+    return {**bag, "shard": shard}
+
+  every_shard = range(len(paths))
 
   def reader(open_shard):
-    def read(seed):
-      shards = tf.data.Dataset.range(len(paths))
-      shards = shards.shuffle(len(paths), seed, reshuffle_each_iteration=False)
-      records = shards.interleave(
-        open_shard,
-        cycle_length=min(len(paths), _CYCLE_LENGTH),
+    def numbered(shard):
+      return open_shard(shard).map(lambda record: (shard, record))
+
+    def read(seed, shards=every_shard):
+      numbers = tf.data.Dataset.from_tensor_slices(tf.cast(shards, tf.int64))
+      numbers = numbers.shuffle(
+        len(shards), seed, reshuffle_each_iteration=False
+      )
+      records = numbers.interleave(
+        numbered,
+        cycle_length=min(len(shards), _CYCLE_LENGTH),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
       )
@@ -96,6 +108,8 @@ def bag_tfrecords(data_dir, split, *, skip_damaged=False):
     metadata_columns=columns,
     num_bags=summary.bags,
     num_images=summary.images,
+    shard_bags=summary.shard_bags,
+    shard_images=summary.shard_images,
     digest=_digest(description, split),
     key_id=description.key_id,
     patients=lambda: dataset_json.load_patients(data_dir, split, description),
@@ -116,12 +130,15 @@ def bag_tfrecords(data_dir, split, *, skip_damaged=False):
     tf.int64,
     inner_shape=(2,),
   )
-  sound = [r for one in found for r in one if not r.damage]
-  kept = [[r.number for r in one if not r.damage] for one in found]
+  sound = [[r for r in one if not r.damage] for one in found]
+  kept = [[r.number for r in one] for one in sound]
+  shard_images = [sum(r.images for r in one) for one in sound]
   return dataclasses.replace(
     source,
-    num_bags=len(sound),
-    num_images=sum(record.images for record in sound),
+    num_bags=sum(map(len, sound)),
+    num_images=sum(shard_images),
+    shard_bags=tuple(map(len, sound)),
+    shard_images=tuple(shard_images),
     digest=hashlib.sha256(repr((source.digest, kept)).encode()).hexdigest(),
     read=reader(lambda shard: _records_at(paths, shard, places[shard])),
   )

@@ -39,6 +39,8 @@ class SplitDescription:
     bag_sizes: number of bags of each size, {images in the bag: bags}.
     shards: number of files.
     shard_bytes: length of each file.
+    shard_bags: number of bags in each file; () where it was not written down.
+    shard_images: number of images in each file; as `shard_bags`.
     patient_digest: SHA-256, hexadecimal, over the sorted pseudonyms of the
       patients, each followed by a newline.
   """
@@ -52,6 +54,8 @@ class SplitDescription:
   shards: int
   shard_bytes: tuple[int, ...]
   patient_digest: str
+  shard_bags: tuple[int, ...] = ()
+  shard_images: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +108,13 @@ def patient_digest(pseudonyms: Iterable[str]) -> str:
 
 def to_json(description: DatasetDescription) -> str:
   """Returns the text of `dataset.json`."""
-  return json.dumps(dataclasses.asdict(description), indent=2) + "\n"
+  content = dataclasses.asdict(description)
+  for split in content["splits"].values():
+    # As it was written before these counts were.
+    for name in ("shard_bags", "shard_images"):
+      if not split[name]:
+        del split[name]
+  return json.dumps(content, indent=2) + "\n"
 
 
 def save(description: DatasetDescription, data_dir: str | os.PathLike) -> None:
@@ -241,6 +251,8 @@ def _from_json(content: Any, path: Path) -> DatasetDescription:
           **split,
           "bag_sizes": {int(m): n for m, n in split["bag_sizes"].items()},
           "shard_bytes": tuple(split["shard_bytes"]),
+          "shard_bags": tuple(split.get("shard_bags", ())),
+          "shard_images": tuple(split.get("shard_images", ())),
         }
       )
       for name, split in content["splits"].items()

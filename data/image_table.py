@@ -15,6 +15,7 @@ class ImageTable:
   Attributes:
     patient_id: (n,) str, pseudonyms.
     bag_id: (n,) str, pseudonyms.
+    shard: (n,) int64, numbers of the files.
     row: (n,) int64, rows of the manifest.
     labels: int64 (n,), -1 unknown; or float32 (n, classes), 1, 0, -1 uncertain,
       NaN not stated.
@@ -23,6 +24,7 @@ class ImageTable:
 
   patient_id: np.ndarray
   bag_id: np.ndarray
+  shard: np.ndarray
   row: np.ndarray
   labels: np.ndarray
   metadata: dict[str, np.ndarray]
@@ -32,6 +34,7 @@ class ImageTable:
     return ImageTable(
       self.patient_id[mask],
       self.bag_id[mask],
+      self.shard[mask],
       self.row[mask],
       self.labels[mask],
       {name: values[mask] for name, values in self.metadata.items()},
@@ -43,7 +46,7 @@ def read(source):
   multi_label = source.task == "multi_label"
   key = "labels" if multi_label else "label"
   columns = {name: f"metadata/{name}" for name in source.metadata_columns}
-  kept = ("patient_id", "bag_id", "row", key, *columns.values())
+  kept = ("patient_id", "bag_id", "shard", "row", key, *columns.values())
 
   def facts(bag):
     return {name: bag[name] for name in kept}
@@ -54,11 +57,12 @@ def read(source):
     images = len(bag["row"])
     for name in ("patient_id", "bag_id"):
       parts[name].append(np.repeat(_text(bag[name]), images))
+    parts["shard"].append(np.repeat(bag["shard"], images))
     for name in ("row", key):
       parts[name].append(bag[name])
     for name in columns.values():
       parts[name].append([_text(value) for value in bag[name]])
-  shapes = {"row": (0,), key: (0, len(source.class_names))[: 1 + multi_label]}
+  shapes = {key: (0, len(source.class_names))[: 1 + multi_label]}
   table = {
     name: np.concatenate(values) if values else np.empty(shapes.get(name, 0))
     for name, values in parts.items()
@@ -66,6 +70,7 @@ def read(source):
   return ImageTable(
     patient_id=table["patient_id"],
     bag_id=table["bag_id"],
+    shard=table["shard"],
     row=table["row"],
     labels=table[key],
     metadata={name: table[column] for name, column in columns.items()},

@@ -6,6 +6,7 @@ in the run, so a run that starts at step k sees what an uninterrupted one does.
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 # Batches that are shuffled at once, as in SimCLR: more where images are small.
@@ -19,6 +20,38 @@ def num_items(source, bags):
   return source.num_bags if bags else source.num_images
 
 
+def part_sizes(source, bags, parts):
+  """Returns the bags, or images, of each part that a source is read in.
+
+  Part p has the files p, p + parts, p + 2 parts and so on.
+
+  Args:
+    source: a `BagSource`.
+    bags: whether an item is a bag; otherwise it is an image.
+    parts: their number.
+
+  Raises:
+    ValueError: where there are no such parts.
+  """
+  if parts == 1:
+    return [num_items(source, bags)]
+  sizes = source.shard_bags if bags else source.shard_images
+  if len(sizes) < parts:
+    received = (
+      f"{len(sizes)} files; a lower --images_per_shard of data.build_tfrecords "
+      "makes more"
+      if sizes
+      else "data whose files cannot be read apart (TFDS, or bag TFRecords "
+      "before their files' images were counted, which want to be built again)"
+    )
+    raise ValueError(
+      f"Expected {source.name} in files for --read_parts={parts} (by default "
+      f"the number of workers). Received: {received}. --read_parts=1 lets "
+      "every worker read all files, and decode its share."
+    )
+  return [sum(sizes[part::parts]) for part in range(parts)]
+
+
 def shuffle_buffer(source, bags, *, batch_size, image_size):
   """Returns how many items to shuffle at once."""
   small = image_size <= _SMALL_IMAGE_SIZE
@@ -26,22 +59,97 @@ def shuffle_buffer(source, bags, *, batch_size, image_size):
   return min(batch_size * batches, num_items(source, bags))
 
 
-def endless_items(read, *, per_epoch, buffer, seed, first):
+def endless_batches(
+  read, function, *, per_epoch, batch_size, buffer, seed, first_step, context
+):
+  """Returns an endless data set of a worker's share of each global batch.
+
+  The rows of a global batch are the parts' in turn, equally many of each. What
+  is in a batch depends on the number of parts, not on that of the workers.
+
+  Args:
+    read: from a part's number to a function from a seed to one pass over its
+      items.
+    function: from an item and its seed to a row of a batch.
+    per_epoch: for each part, the items of a pass that are used.
+    batch_size: rows of a global batch.
+    buffer: items to shuffle at once, of all parts together.
+    seed: the run's seed.
+    first_step: the step to start at.
+    context: `tf.distribute.InputContext`: which worker this is. Of several
+      parts it reads its own; a single one is read by all, who keep their rows.
+
+  Returns:
+    `tf.data.Dataset` of `batch_size / context.num_replicas_in_sync` rows each,
+    those of this worker's first device first.
+  """
+  parts, workers = len(per_epoch), context.num_input_pipelines
+  rows = batch_size // parts
+
+  def stream(part):
+    items = _endless_items(
+      read(part),
+      per_epoch=per_epoch[part],
+      buffer=-(-buffer // parts),
+      seed=(seed, part),
+      first=first_step * rows,
+    )
+
+    def globally(position, item):
+      step, row = position // rows, position % rows
+      return step * batch_size + part * rows + row, item
+
+    return items.map(globally) if parts > 1 else items
+
+  own = range(parts)
+  if parts > 1:
+    share = parts // workers
+    own = own[context.input_pipeline_id * share :][:share]
+  items = stream(own[0])
+  if len(own) > 1:
+    turns = np.repeat(np.arange(len(own)), rows)
+    items = tf.data.Dataset.choose_from_datasets(
+      [stream(part) for part in own],
+      tf.data.Dataset.from_tensor_slices(turns).repeat(),
+    )
+  if parts == 1 and workers > 1:
+    share = batch_size // workers
+    items = items.filter(
+      lambda position, item: (
+        position % batch_size // share == context.input_pipeline_id
+      )
+    )
+
+  @tf.autograph.experimental.do_not_convert
+  def at_position(position, item):
+    return function(item, tf.stack([tf.constant(seed, tf.int64), position]))
+
+  batches = items.map(at_position, tf.data.AUTOTUNE, deterministic=True)
+  batches = batches.batch(
+    context.get_per_replica_batch_size(batch_size), drop_remainder=True
+  )
+  return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _endless_items(read, *, per_epoch, buffer, seed, first):
   """Returns (position, item) from the position `first` on, epoch after epoch.
 
   Args:
     read: from a seed to one pass over the items.
     per_epoch: items of a pass that are used.
     buffer: items to shuffle at once.
-    seed: the run's seed.
+    seed: the run's, and the part's number.
     first: items that the run has used before.
   """
+  run_seed, part = seed
 
   @tf.autograph.experimental.do_not_convert
   def items_of_epoch(epoch):
-    shards_seed, items_seed = tf.unstack(
-      tf.random.split(tf.stack([tf.constant(seed, tf.int64), epoch]))[:, 0]
-    )
+    key = tf.stack([tf.constant(run_seed, tf.int64), epoch])
+    if part:
+      folded = tf.random.experimental.stateless_fold_in(key, part)
+      key = tf.cast(folded, tf.int64)
+    shards_seed, items_seed = tf.unstack(tf.random.split(key)[:, 0])
     items = read(shards_seed)
     items = items.shuffle(buffer, items_seed, reshuffle_each_iteration=False)
     return items.take(per_epoch)
@@ -51,29 +159,29 @@ def endless_items(read, *, per_epoch, buffer, seed, first):
   return items.enumerate(start=first)
 
 
-def batches(items, function, *, seed, batch_size):
-  """Maps (position, item) by `function(item, its seed)`, and batches."""
+def reader(source, bags, parts, cache):
+  """Returns what reads a part of a `BagSource`, for `endless_batches`.
 
-  @tf.autograph.experimental.do_not_convert
-  def at_position(position, item):
-    return function(item, tf.stack([tf.constant(seed, tf.int64), position]))
+  Args:
+    source: a `BagSource`.
+    bags: whether an item is a bag; otherwise it is a bag of one image.
+    parts: that the source is read in.
+    cache: whether to keep the items in memory.
+  """
 
-  batches = items.map(at_position, tf.data.AUTOTUNE, deterministic=True)
-  batches = batches.batch(batch_size, drop_remainder=True)
-  return batches.prefetch(tf.data.AUTOTUNE)
+  def reader_of(part):
+    which = [range(part, len(source.shard_bags), parts)] if parts > 1 else []
 
+    def read(seed):
+      stream = source.read(seed, *which).map(_for_training)
+      return stream if bags else split_bags(stream)
 
-def reader(source, bags, cache):
-  """Returns a function from a seed to one pass over bags (of one, or all)."""
+    if not cache:
+      return read
+    cached = read(tf.constant(0, tf.int64)).cache()
+    return lambda seed: cached
 
-  def read(seed):
-    stream = source.read(seed).map(_for_training)
-    return stream if bags else split_bags(stream)
-
-  if not cache:
-    return read
-  cached = read(tf.constant(0, tf.int64)).cache()
-  return lambda seed: cached
+  return reader_of
 
 
 def _for_training(bag):
@@ -89,7 +197,7 @@ def split_bags(bags):
     images = tf.size(bag["image"])
     return {
       key: tf.fill([images], value)
-      if key in ("patient_key", "patient_id", "bag_id")
+      if key in ("patient_key", "patient_id", "bag_id", "shard")
       else value[:, None]
       for key, value in bag.items()
     }

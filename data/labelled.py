@@ -81,13 +81,24 @@ def labelled(source, *, unit, uncertain="ignore", fraction=1.0, seed=0):
   if len(chosen) < len(set(table.patient_id)):
     known = _of_patients(known, chosen)
     table = table.where(np.isin(table.patient_id, chosen))
+  _, firsts = np.unique(table.bag_id, return_index=True)
+  shards = len(source.shard_bags)
   subset = dataclasses.replace(
     known,
-    num_bags=len(set(table.bag_id)),
+    num_bags=len(firsts),
     num_images=len(table.row),
+    shard_bags=_per_shard(table.shard[firsts], shards),
+    shard_images=_per_shard(table.shard, shards),
     patients=lambda: tuple(chosen) if source.patients() else (),
   )
   return LabelledSplit(subset, table, unit, left_out)
+
+
+def _per_shard(shard, shards):
+  """Returns how many of the numbers in `shard` are that of each file."""
+  if not shards:
+    return ()
+  return tuple(np.bincount(shard, minlength=shards).tolist())
 
 
 def by_unit(source, unit):
@@ -108,8 +119,8 @@ def by_unit(source, unit):
     return {**bag, key: tf.tile(label, repeats)}
 
   @tf.autograph.experimental.do_not_convert
-  def read(seed):
-    bags = source.read(seed)
+  def read(*which):
+    bags = source.read(*which)
     return bags.map(with_bag_label, tf.data.AUTOTUNE, deterministic=True)
 
   return dataclasses.replace(source, read=read)
@@ -161,8 +172,9 @@ def _with_known_labels(source, uncertain):
     }
 
   @tf.autograph.experimental.do_not_convert
-  def read(seed):
-    bags = source.read(seed).filter(lambda bag: tf.reduce_any(known(bag[key])))
+  def read(*which):
+    bags = source.read(*which)
+    bags = bags.filter(lambda bag: tf.reduce_any(known(bag[key])))
     return bags.map(only_known, tf.data.AUTOTUNE, deterministic=True)
 
   return dataclasses.replace(source, read=read)
@@ -205,8 +217,8 @@ def _of_patients(source, patients):
   hashes = tf.sort(_hash(ids))
 
   @tf.autograph.experimental.do_not_convert
-  def read(seed):
-    return source.read(seed).filter(is_one)
+  def read(*which):
+    return source.read(*which).filter(is_one)
 
   return dataclasses.replace(source, read=read)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
 from data import geometry, item_stream, pairs
 
+# One process, one device: its share of a global batch is all of it.
+ALONE = tf.distribute.InputContext()
 
-def steps_per_epoch(source, *, use_micle, batch_size):
+
+def steps_per_epoch(source, *, use_micle, batch_size, read_parts=1):
   """Returns the whole batches in one pass over `source`.
 
   What is left over sits out until the next epoch's shuffle: a batch that spans
@@ -17,9 +22,11 @@ def steps_per_epoch(source, *, use_micle, batch_size):
     source: a `BagSource`.
     use_micle: whether an item is a bag; otherwise it is an image.
     batch_size: positive pairs in a global batch.
+    read_parts: as in `pair_batches`.
 
   Raises:
-    ValueError: where an epoch has no whole batch, or a pair no negatives.
+    ValueError: where an epoch has no whole batch, or a pair no negatives, or
+      the source cannot be read in such parts.
   """
   num_items = item_stream.num_items(source, use_micle)
   items = "bags" if use_micle else "images"
@@ -36,11 +43,29 @@ def steps_per_epoch(source, *, use_micle, batch_size):
       f"{num_items}. Received: --train_batch_size={batch_size}. Set it to "
       f"{num_items} or less."
     )
-  return num_items // batch_size
+  smallest = min(item_stream.part_sizes(source, use_micle, read_parts))
+  rows = batch_size // read_parts
+  if smallest < rows:
+    raise ValueError(
+      f"Expected {rows} {items} in each part that {source.name} is read in, "
+      f"its share of a batch. Received: {smallest} in one of "
+      f"--read_parts={read_parts}. Take a smaller --train_batch_size, or "
+      "--read_parts=1."
+    )
+  return smallest // rows
 
 
 def pair_batches(
-  source, *, batch_size, views, use_micle, seed, first_step=0, cache=False
+  source,
+  *,
+  batch_size,
+  views,
+  use_micle,
+  seed,
+  first_step=0,
+  cache=False,
+  read_parts=1,
+  context=ALONE,
 ):
   """Returns an endless data set of batches of positive pairs.
 
@@ -55,27 +80,36 @@ def pair_batches(
       not decoded.
     cache: whether to keep the encoded images in memory. The order of shards is
       then the same in every epoch.
+    read_parts: how many parts the source's files are read in, a divisor of
+      `batch_size` and 1 or a multiple of the workers; each part is shuffled by
+      itself and gives equally many rows of a batch.
+    context: `tf.distribute.InputContext`: which worker's share of each global
+      batch to make, in batches of one device.
 
   Returns:
     `tf.data.Dataset` of dicts: `views` uint8 (b, 2, size, size, 3),
     `patient_key` int64 (b,), and per view `label` int64 (b, 2) or `labels`
     float32 (b, 2, classes).
   """
-  steps = steps_per_epoch(source, use_micle=use_micle, batch_size=batch_size)
-  items = item_stream.endless_items(
-    item_stream.reader(source, use_micle, cache),
-    per_epoch=steps * batch_size,
-    buffer=item_stream.shuffle_buffer(
-      source, use_micle, batch_size=batch_size, image_size=views.image_size
-    ),
-    seed=seed,
-    first=first_step * batch_size,
+  steps = steps_per_epoch(
+    source, use_micle=use_micle, batch_size=batch_size, read_parts=read_parts
   )
 
   def to_pair(bag, item_seed):
     return _positive_pair(bag, item_seed, views)
 
-  return item_stream.batches(items, to_pair, seed=seed, batch_size=batch_size)
+  return item_stream.endless_batches(
+    item_stream.reader(source, use_micle, read_parts, cache),
+    to_pair,
+    per_epoch=[steps * batch_size // read_parts] * read_parts,
+    batch_size=batch_size,
+    buffer=item_stream.shuffle_buffer(
+      source, use_micle, batch_size=batch_size, image_size=views.image_size
+    ),
+    seed=seed,
+    first_step=first_step,
+    context=context,
+  )
 
 
 def labelled_batches(
@@ -88,6 +122,8 @@ def labelled_batches(
   seed,
   first_step=0,
   cache=False,
+  read_parts=1,
+  context=ALONE,
 ):
   """Returns an endless data set of batches for supervised training.
 
@@ -102,7 +138,7 @@ def labelled_batches(
       views of a bag, of its images in random order, which are repeated where
       the bag has fewer.
     bag_views: views of a bag.
-    seed, first_step, cache: as in `pair_batches`.
+    seed, first_step, cache, read_parts, context: as in `pair_batches`.
 
   Returns:
     `tf.data.Dataset` of dicts: `views` uint8 (b, k, size, size, 3), k = 1 for
@@ -110,29 +146,34 @@ def labelled_batches(
     (b, k, classes).
   """
   bags = unit == "bag"
-  items = item_stream.endless_items(
-    item_stream.reader(source, bags, cache),
-    per_epoch=item_stream.num_items(source, bags),
-    buffer=item_stream.shuffle_buffer(
-      source, bags, batch_size=batch_size, image_size=views.image_size
-    ),
-    seed=seed,
-    first=first_step * batch_size,
-  )
 
   def to_views(bag, item_seed):
     return _drawn_views(bag, item_seed, views, bag_views if bags else 1)
 
-  return item_stream.batches(items, to_views, seed=seed, batch_size=batch_size)
+  return item_stream.endless_batches(
+    item_stream.reader(source, bags, read_parts, cache),
+    to_views,
+    per_epoch=item_stream.part_sizes(source, bags, read_parts),
+    batch_size=batch_size,
+    buffer=item_stream.shuffle_buffer(
+      source, bags, batch_size=batch_size, image_size=views.image_size
+    ),
+    seed=seed,
+    first_step=first_step,
+    context=context,
+  )
 
 
-def image_batches(source, *, batch_size, views):
+def image_batches(source, *, batch_size, views, context=ALONE):
   """Returns one pass over a split's images, as evaluation sees them.
 
   Args:
     source: a `BagSource`.
-    batch_size: images in a batch; the last one may have fewer.
+    batch_size: images in a global batch; the last one may have fewer.
     views: `geometry.ViewOptions`.
+    context: `tf.distribute.InputContext`. Worker w of W makes every W-th of the
+      devices' batches, from the w-th on, as Keras wants it where it puts what a
+      model predicts in order; it decodes no other.
 
   Returns:
     `tf.data.Dataset` of dicts: `views` uint8 (b, 1, size, size, 3), `label`
@@ -146,8 +187,24 @@ def image_batches(source, *, batch_size, views):
     return {"views": view[None], **_labels_of(bag)}
 
   images = item_stream.split_bags(source.read(tf.constant(0, tf.int64)))
+  rows = _rows_a_device(batch_size, context.num_replicas_in_sync)
+  workers, worker = context.num_input_pipelines, context.input_pipeline_id
+  if workers > 1:
+    images = images.enumerate()
+    images = images.filter(lambda at, _: at // rows % workers == worker)
+    images = images.map(lambda _, image: image)
   images = images.map(to_view, tf.data.AUTOTUNE, deterministic=True)
-  return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+  return images.batch(rows).prefetch(tf.data.AUTOTUNE)
+
+
+def image_steps(source, *, batch_size, replicas):
+  """Returns the global batches of `image_batches`, all workers' together."""
+  rows = _rows_a_device(batch_size, replicas)
+  return math.ceil(source.num_images / (rows * replicas))
+
+
+def _rows_a_device(batch_size, replicas):
+  return math.ceil(batch_size / replicas)
 
 
 def views_at(source, positions, *, views):

@@ -62,6 +62,7 @@ def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
       "image": example["image"][None],
       "row": row[None],
       "label": example["label"][None] if labelled else unknown,
+      "shard": tf.constant(0, tf.int64),
     }
 
   def read(seed):
@@ -88,6 +89,8 @@ def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
     metadata_columns=(),
     num_bags=len(patients()) if patient_feature else num_images,
     num_images=num_images,
+    shard_bags=(),
+    shard_images=(),
     digest=hashlib.sha256(
       f"{info.full_name} {split} {num_images}".encode()
     ).hexdigest(),
@@ -175,6 +178,7 @@ def _by_patient(images):
         "image": bag["image"][:, 0],
         "row": bag["row"][:, 0],
         "label": bag["label"][:, 0],
+        "shard": bag["shard"][0],
       }
     )
 

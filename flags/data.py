@@ -31,6 +31,15 @@ flags.DEFINE_enum(
   "What to do about damaged records: stop when one is read, or read all of "
   "them first and leave damaged ones out, up to a hundredth.",
 )
+flags.DEFINE_integer(
+  "read_parts",
+  None,
+  "Parts that the training data's files are read in, each shuffled by itself "
+  "and giving equally many rows of a batch: 1, or a multiple of the workers, "
+  "each of which reads its own only. Unset: the workers' number. The result "
+  "depends on the parts, not on the workers.",
+  lower_bound=1,
+)
 flags.DEFINE_bool("cache_dataset", False, "Keep the encoded images in memory.")
 flags.DEFINE_bool(
   "use_micle",

@@ -62,6 +62,7 @@ def toy_bags(sizes, *, size=16, task="multi_class", labels=None, patients=None):
         "patient_id": patient,
         "bag_id": tf.strings.format("b{}", bag),
         "image": images,
+        "shard": tf.constant(0, tf.int64),
         "row": first + tf.range(tf.size(images, tf.int64)),
         "metadata/site": tf.fill(
           tf.shape(images), tf.strings.format("s{}", bag % 2)
@@ -77,6 +78,8 @@ def toy_bags(sizes, *, size=16, task="multi_class", labels=None, patients=None):
     metadata_columns=("site",),
     num_bags=len(sizes),
     num_images=sum(sizes),
+    shard_bags=(),
+    shard_images=(),
     digest="0",
     key_id="k",
     patients=lambda: tuple(sorted(set(patients))),

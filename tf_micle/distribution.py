@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 
 import tensorflow as tf
+
+from tf_micle import workers
 
 STRATEGIES = ("auto", "tpu", "mirrored", "multi_worker", "one_device")
 
@@ -35,11 +36,13 @@ def choose(name="auto", *, tpu_name=None):
   if name == "tpu":
     return _tpu(tpu_name)
   if name == "multi_worker":
-    if not _worker_count():
+    if not workers.named():
       raise ValueError(
         "Expected TF_CONFIG to name the workers of strategy=multi_worker. "
         f"Received: TF_CONFIG={os.environ.get('TF_CONFIG')!r}"
       )
+    # It tells of each collective operation, hundreds in a step.
+    tf.get_logger().setLevel("WARNING")
     return tf.distribute.MultiWorkerMirroredStrategy()
   gpus = tf.config.list_logical_devices("GPU")
   devices = [d.name for d in gpus or tf.config.list_logical_devices("CPU")]
@@ -68,17 +71,11 @@ def _what_is_there(tpu_name):
     or tf.config.list_physical_devices("TPU")
   ):
     return "tpu"
-  if _worker_count() > 1:
+  if workers.named() > 1:
     return "multi_worker"
   if len(tf.config.list_logical_devices("GPU")) > 1:
     return "mirrored"
   return "one_device"
-
-
-def _worker_count():
-  """Returns how many workers TF_CONFIG names; 0 where it is not set."""
-  cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
-  return len(cluster.get("worker", ())) + len(cluster.get("chief", ()))
 
 
 @functools.cache

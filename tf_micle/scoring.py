@@ -59,7 +59,7 @@ def probabilities(model, features, items, unit):
   return _pooled(model, features, items)
 
 
-def score(model, batches, table, items, callbacks=None):
+def score(model, batches, table, items, *, steps=None, callbacks=None):
   """Returns `items` with what a model says of them.
 
   Args:
@@ -68,12 +68,15 @@ def score(model, batches, table, items, callbacks=None):
       of `table`.
     table: as in `unscored`.
     items: what `unscored` gave for it.
+    steps: the batches' number, where they are distributed.
     callbacks: Keras's, or None.
 
   Raises:
     ValueError: if a probability is not finite.
   """
-  features = model.predict(batches, verbose=0, callbacks=callbacks)  # (n, f)
+  features = model.predict(
+    batches, verbose=0, steps=steps, callbacks=callbacks
+  )  # (n, f)
   found = probabilities(model, features, _items(table, items.unit), items.unit)
   return dataclasses.replace(items, probabilities=found)
 
@@ -89,13 +92,16 @@ def defined_scores(labels, num_classes):
   return set(evaluation.point_values(labels, guess))
 
 
-def validate(model, batches, split, *, task, class_names, callbacks=None):
+def validate(
+  model, batches, split, *, steps, task, class_names, callbacks=None
+):
   """Returns a classifier's scores, by name, for the log of its training.
 
   Args:
     model: `classifier.Classifier`.
     batches: as in `score`.
     split: has the images' `table` and the `unit` of a label.
+    steps: as in `score`.
     task: 'multi_class' or 'multi_label'.
     class_names: of the labels.
     callbacks: Keras's, or None.
@@ -103,7 +109,9 @@ def validate(model, batches, split, *, task, class_names, callbacks=None):
   items = unscored(
     split.table, unit=split.unit, task=task, class_names=class_names
   )
-  predictions = score(model, batches, split.table, items, callbacks)
+  predictions = score(
+    model, batches, split.table, items, steps=steps, callbacks=callbacks
+  )
   values = evaluation.point_values(
     predictions.labels, predictions.probabilities
   )

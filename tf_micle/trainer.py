@@ -54,7 +54,7 @@ def train(
 
   Args:
     model: a compiled Keras model whose `train_step` returns running means.
-    batches: endless `tf.data.Dataset` that starts at `first_step`.
+    batches: endless data set that starts at `first_step`, distributed.
     schedule: a `Schedule`.
     checkpoints: `checkpoint.RunCheckpoints`.
     log: `run_log.RunLog`.
@@ -86,8 +86,9 @@ def train(
     return Trained(schedule.first_step)
   try:
     model.fit(
-      batches.take(remaining),
+      batches,
       epochs=1,
+      steps_per_epoch=remaining,
       verbose=0,
       callbacks=[recorder, bar],
     )

@@ -20,6 +20,7 @@ from tf_micle import (
   trained_on,
   trainer,
   view_picture,
+  workers,
 )
 
 
@@ -231,7 +232,8 @@ class TrainingRun:
       or max(round(options.checkpoint_epochs * steps_per_epoch), 1),
       images_per_step=images_per_step,
     )
-    with stop_signal.StopSignal() as stop:
+    with stop_signal.StopSignal() as signal:
+      stop = workers.AgreedStop(signal, self._session.strategy)
       done = trainer.train(
         model,
         batches,

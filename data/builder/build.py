@@ -157,6 +157,7 @@ class _Build:
       writer = shards.SplitWriter(folder, name, split)
       for bags in planned:
         writer.write_shard(self._records(bags, images, tally))
+        tally.end_shard()
       writer.finish()
       writers[split], tallies[split] = writer, tally
     for _ in images:  # Ends the progress bar.
@@ -180,8 +181,8 @@ class _Build:
       task=manifest.task,
       class_names=manifest.class_names,
       splits={
-        split: tallies[split].describe(writers[split].shard_bytes)
-        for split in self._plan
+        split: tallies[split].describe(writer.shard_bytes, writer.shard_bags)
+        for split, writer in writers.items()
       },
       image_sizes=self._tally.describe(),
       metadata=manifest.metadata_values(),

@@ -24,7 +24,7 @@ class SplitWriter:
   whose images are all rejected may leave a shard without a record.
 
   Attributes:
-    lengths: records of each shard that has any.
+    shard_bags: bags, a record each, of each shard that has any.
     shard_bytes: length in bytes of each of these files.
   """
 
@@ -32,7 +32,7 @@ class SplitWriter:
     """Prepares to write to `folder`."""
     self._folder, self._name, self._split = folder, name, split
     self._parts: list[Path] = []
-    self.lengths: list[int] = []
+    self.shard_bags: list[int] = []
     self.shard_bytes: list[int] = []
 
   def write_shard(self, records: Iterable[bytes]) -> None:
@@ -50,7 +50,7 @@ class SplitWriter:
       with open(part, "rb") as file:
         os.fsync(file.fileno())
       self._parts.append(part)
-      self.lengths.append(count)
+      self.shard_bags.append(count)
       self.shard_bytes.append(part.stat().st_size)
     else:
       part.unlink()
@@ -101,7 +101,7 @@ def write_tfds_metadata(
   splits = [
     tfds.core.SplitInfo(
       name=split,
-      shard_lengths=writer.lengths,
+      shard_lengths=writer.shard_bags,
       num_bytes=sum(writer.shard_bytes),
       filename_template=template.replace(split=split),
     )

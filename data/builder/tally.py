@@ -17,6 +17,7 @@ class SplitTally:
 
   Attributes:
     patients: pseudonyms of the patients so far.
+    shard_images: images of each shard that has any, up to the last one ended.
   """
 
   def __init__(self, task: str, class_names: tuple[str, ...]):
@@ -24,6 +25,7 @@ class SplitTally:
     self._multi_label = task == "multi_label"
     self._class_names = class_names
     self.patients: set[str] = set()
+    self.shard_images: list[int] = []
     self._bag_sizes = collections.Counter()
     self._labelled = 0
     if self._multi_label:
@@ -45,13 +47,21 @@ class SplitTally:
         self._labelled += 1
         self._counts[label] += 1
 
+  def end_shard(self) -> None:
+    """Notes how many images were counted since the last shard ended."""
+    images = self.images - sum(self.shard_images)
+    if images:
+      self.shard_images.append(images)
+
   @property
   def images(self) -> int:
     """Images counted so far."""
     return sum(size * bags for size, bags in self._bag_sizes.items())
 
-  def describe(self, shard_bytes: list[int]) -> SplitDescription:
-    """Returns the counts; `shard_bytes` are the lengths of the files."""
+  def describe(
+    self, shard_bytes: list[int], shard_bags: list[int]
+  ) -> SplitDescription:
+    """Returns the counts, with the lengths of the files and their bags."""
     return SplitDescription(
       patients=len(self.patients),
       bags=sum(self._bag_sizes.values()),
@@ -62,6 +72,8 @@ class SplitTally:
       shards=len(shard_bytes),
       shard_bytes=tuple(shard_bytes),
       patient_digest=patient_digest(self.patients),
+      shard_bags=tuple(shard_bags),
+      shard_images=tuple(self.shard_images),
     )
 
 

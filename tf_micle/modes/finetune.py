@@ -110,14 +110,22 @@ def _train(
   log = training.open_log(
     source, patients, picked_on=scored and scored.source, **classes
   )
-  batches = data.labelled_batches(split.source, training.first_step)
-  training.draw_views(model, batches, log, "training_views")
+  distributed = session.strategy.distribute_datasets_from_function
+  training.draw_views(
+    model, data.labelled_batches(split.source, 0), log, "training_views"
+  )
+
+  def batches_of(worker):
+    return data.labelled_batches(split.source, training.first_step, worker)
 
   def validate(callbacks):
     return scoring.validate(
       model,
-      data.image_batches(scored.source),
+      distributed(lambda worker: data.image_batches(scored.source, worker)),
       scored,
+      steps=data.image_steps(
+        scored.source, session.strategy.num_replicas_in_sync
+      ),
       callbacks=callbacks,
       **classes,
     )
@@ -125,7 +133,7 @@ def _train(
   views = mode.bag_views if options.unit == "bag" else 1
   return training.train(
     model,
-    batches,
+    distributed(batches_of),
     log,
     train_steps=train_steps,
     steps_per_epoch=steps_per_epoch,
@@ -160,6 +168,7 @@ def _read(mode, source, validation, data, findings):
     own.append(
       findings.collect(trained_on.PatientSet.of, "select", scored.source)
     )
+  findings.collect(data.check_parts, split)
   findings.stop_if_any()
   return split, scored, own
 

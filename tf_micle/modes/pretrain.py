@@ -88,12 +88,18 @@ def _train(
     )
     findings.stop_if_any()
   log = training.open_log(source, patients)
-  batches = data.pair_batches(source, training.first_step)
-  training.draw_views(model, batches, log, "positive_pairs")
+  distributed = session.strategy.distribute_datasets_from_function
+  training.draw_views(
+    model, data.pair_batches(source, 0), log, "positive_pairs"
+  )
+
+  def batches_of(worker):
+    return data.pair_batches(source, training.first_step, worker)
 
   def probe_accuracy(callbacks):
     return model.evaluate(
-      data.image_batches(validation),
+      distributed(lambda worker: data.image_batches(validation, worker)),
+      steps=data.image_steps(validation, session.strategy.num_replicas_in_sync),
       verbose=0,
       return_dict=True,
       callbacks=callbacks,
@@ -101,7 +107,7 @@ def _train(
 
   return training.train(
     model,
-    batches,
+    distributed(batches_of),
     log,
     train_steps=train_steps,
     steps_per_epoch=steps_per_epoch,

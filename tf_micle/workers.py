@@ -1,0 +1,110 @@
+"""Several processes, one run: what they agree on, and which of them writes.
+
+All take the same steps together, in lockstep. The first one, the chief, writes
+the run's folder; each other has a folder of its own, which goes when it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import shutil
+import tempfile
+
+import tensorflow as tf
+
+
+def named():
+  """Returns how many workers TF_CONFIG names; 0 where it is not set."""
+  cluster = _config().get("cluster", {})
+  return len(cluster.get("worker", ())) + len(cluster.get("chief", ()))
+
+
+def count(strategy):
+  """Returns how many processes take the steps of a `tf.distribute.Strategy`."""
+  several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+  return named() if several else 1
+
+
+def is_chief(strategy):
+  """Whether this process is the one that writes."""
+  if count(strategy) == 1:
+    return True
+  task, cluster = _config()["task"], _config()["cluster"]
+  if cluster.get("chief"):
+    return task["type"] == "chief"
+  return int(task["index"]) == 0
+
+
+class AgreedStop:
+  """A `stop_signal.StopSignal` that is requested for all once it is for one.
+
+  Every worker must ask equally often.
+  """
+
+  def __init__(self, stop, strategy):
+    """Asks `stop` here, and all workers of `strategy`."""
+    self._stop = stop
+    self._strategy = strategy
+
+  @property
+  def requested(self):
+    """Whether a signal came to any worker."""
+    return any_of(self._strategy, self._stop.requested)
+
+
+def any_of(strategy, here):
+  """Whether the bool `here` is true for any worker; waits for all of them."""
+  if count(strategy) == 1:
+    return here
+  return bool(_sum(strategy)(tf.constant(float(here))) > 0)
+
+
+@functools.cache
+def _sum(strategy):
+  """Returns a compiled function from a float to its sum over all replicas."""
+
+  def total(value):
+    each = strategy.run(tf.identity, [value])
+    return strategy.reduce(tf.distribute.ReduceOp.SUM, each, axis=None)
+
+  return tf.function(total, autograph=False)
+
+
+@contextlib.contextmanager
+def own_folder(run_dir, strategy):
+  """Yields the folder that this worker is to take for the run's.
+
+  The chief's is the run's. Any other worker has a copy: the checkpoints are
+  links, so that it starts from what the chief does; what it writes goes again.
+  Returns when all workers have theirs, so that none copies what is changing.
+
+  Args:
+    run_dir: the run's folder, which all workers can read, or None.
+    strategy: `tf.distribute.Strategy`.
+  """
+  if is_chief(strategy) or not run_dir:
+    any_of(strategy, False)
+    yield run_dir
+    return
+  with tempfile.TemporaryDirectory(prefix="tf_micle-worker-") as folder:
+    if os.path.isdir(run_dir):
+      shutil.copytree(
+        run_dir, folder, copy_function=_copy_or_link, dirs_exist_ok=True
+      )
+    any_of(strategy, False)
+    yield folder
+
+
+def _copy_or_link(source, target):
+  """Links the large files of a checkpoint, which nobody writes to again."""
+  if ".data-" in os.path.basename(source):
+    os.symlink(os.path.abspath(source), target)
+  else:
+    shutil.copy2(source, target)
+
+
+def _config():
+  return json.loads(os.environ.get("TF_CONFIG") or "{}")
