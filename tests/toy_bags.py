@@ -21,7 +21,15 @@ def identity(view):
   return np.stack([(red + STEP // 2) // STEP, (green + STEP // 2) // STEP], -1)
 
 
-def toy_bags(sizes, *, size=16, task="multi_class", labels=None, patients=None):
+def toy_bags(
+  sizes,
+  *,
+  size=16,
+  task="multi_class",
+  labels=None,
+  patients=None,
+  shards=1,
+):
   """Returns a `BagSource` with bags of the given sizes.
 
   Args:
@@ -30,6 +38,7 @@ def toy_bags(sizes, *, size=16, task="multi_class", labels=None, patients=None):
     task: of the labels.
     labels: the labels of each bag's images; bag % 3 for all by default.
     patients: of each bag; by default each bag is a patient's.
+    shards: files; bag k is in file k % shards.
   """
   labels = labels or [[bag % 3] * count for bag, count in enumerate(sizes)]
   patients = patients or [f"p{bag}" for bag in range(len(sizes))]
@@ -45,8 +54,9 @@ def toy_bags(sizes, *, size=16, task="multi_class", labels=None, patients=None):
     ]
     bags.append((bag, images))
 
-  def read(seed):
+  def read(seed, which=None):
     del seed
+    numbers = list(range(shards) if which is None else which)
     stream = tf.data.Dataset.from_tensor_slices(
       (
         tf.constant([b for b, _ in bags], tf.int64),
@@ -56,13 +66,18 @@ def toy_bags(sizes, *, size=16, task="multi_class", labels=None, patients=None):
         tf.constant(np.cumsum([0, *sizes[:-1]]), tf.int64),
       )
     )
+    stream = stream.filter(
+      lambda bag, *_: tf.reduce_any(
+        bag % shards == tf.constant(numbers, tf.int64)
+      )
+    )
     return stream.map(
       lambda bag, images, labels, patient, first: {
         "patient_key": bag,
         "patient_id": patient,
         "bag_id": tf.strings.format("b{}", bag),
         "image": images,
-        "shard": tf.constant(0, tf.int64),
+        "shard": bag % shards,
         "row": first + tf.range(tf.size(images, tf.int64)),
         "metadata/site": tf.fill(
           tf.shape(images), tf.strings.format("s{}", bag % 2)
@@ -78,8 +93,8 @@ def toy_bags(sizes, *, size=16, task="multi_class", labels=None, patients=None):
     metadata_columns=("site",),
     num_bags=len(sizes),
     num_images=sum(sizes),
-    shard_bags=(),
-    shard_images=(),
+    shard_bags=tuple(len(sizes[k::shards]) for k in range(shards)),
+    shard_images=tuple(sum(sizes[k::shards]) for k in range(shards)),
     digest="0",
     key_id="k",
     patients=lambda: tuple(sorted(set(patients))),

@@ -54,6 +54,8 @@ def choose(name="auto", *, tpu_name=None):
 def describe(strategy):
   """Returns one line on `strategy` for the log and `provenance.json`."""
   kind = type(strategy).__name__.replace("V1", "")
+  if workers.count(strategy) > 1:
+    kind = f"MultiWorkerMirroredStrategy, {workers.count(strategy)} workers"
   gpus = tf.config.list_physical_devices("GPU")
   device = "CPU"
   if isinstance(strategy, tf.distribute.TPUStrategy):

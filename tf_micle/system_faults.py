@@ -27,6 +27,7 @@ _CURES = {
   errno.EDQUOT: "Make room, or ask for a larger quota",
   errno.EFBIG: "Raise the limit (ulimit -f), or write elsewhere",
 }
+_PEER_LOST = "Collective ops is aborted"
 _CURE = "See to it that this user may read and write there"
 
 
@@ -36,6 +37,11 @@ def reason(error):
   Args:
     error: an exception; of TensorFlow's those that carry the system's words.
   """
+  if _PEER_LOST in str(error):
+    return (
+      "Another worker ended, or cannot be reached. See what it says, and give "
+      "the same command again on all of them: what was saved before is kept."
+    )
   number = _number(error)
   if number not in _NUMBERS:
     return None
