@@ -37,7 +37,7 @@ from absl import app, flags, logging
 
 from flags import next_steps, reader, sweep
 from flags.findings import Findings, UsageError
-from tf_micle import system_faults
+from tf_micle import start_up, system_faults
 
 DONE, FAILED, BAD_USE, STOPPED = 0, 1, 2, 143
 # What may differ when a run goes on: how long (more, not less), how often, on
@@ -95,9 +95,11 @@ def main(argv):
 
 def pretrain(options, findings):
   """Pretrains an encoder; returns the exit status."""
+  clock = start_up.Clock()
   from tf_micle import pretraining
   from tf_micle.modes import pretrain
 
+  clock.done("importing TensorFlow")
   # First: several workers must find each other before any other operation.
   strategy = _strategy(options, findings)
   options = _on_devices(options, strategy)
@@ -107,15 +109,18 @@ def pretrain(options, findings):
     options,
     strategy,
     lambda session, data: pretrain.run(mode, network, session, data, findings),
+    clock,
     findings,
   )
 
 
 def finetune(options, findings):
   """Makes a classifier; returns the exit status."""
+  clock = start_up.Clock()
   from tf_micle import finetuning
   from tf_micle.modes import finetune
 
+  clock.done("importing TensorFlow")
   strategy = _strategy(options, findings)
   options = _on_devices(options, strategy)
   network = reader.pick(finetuning.FinetuneOptions, options)
@@ -124,6 +129,7 @@ def finetune(options, findings):
     options,
     strategy,
     lambda session, data: finetune.run(mode, network, session, data, findings),
+    clock,
     findings,
   )
 
@@ -227,7 +233,7 @@ def predict(options, findings):
   return STOPPED if outcome.stopped else DONE
 
 
-def _trained(options, strategy, train, findings):
+def _trained(options, strategy, train, clock, findings):
   """Trains by `train(session, data)`; says how it ended, returns the status."""
   from tf_micle import run_log, trainer, workers
 
@@ -237,7 +243,7 @@ def _trained(options, strategy, train, findings):
       workers.own_folder(options.model_dir, strategy) as folder,
       _records_explained(data),
     ):
-      session = _session(options._replace(model_dir=folder), strategy)
+      session = _session(options._replace(model_dir=folder), strategy, clock)
       outcome = train(session, data)
       rows = run_log.read(folder)
   except trainer.NonFiniteError as error:
@@ -277,7 +283,7 @@ def _on_devices(options, strategy):
   return options._replace(precision=name, read_parts=parts)
 
 
-def _session(options, strategy):
+def _session(options, strategy, clock):
   from tf_micle import training_run
 
   return training_run.Session(
@@ -285,6 +291,7 @@ def _session(options, strategy):
     strategy,
     flags=options._asdict(),
     may_change=_may_change(options.mode),
+    clock=clock,
   )
 
 

@@ -2,7 +2,7 @@
 
   python benchmarks/builder_memory.py
 
-Builds sets of 1,000 and of 5,000 JPEGs (hard links to a few files) with
+Builds sets of 1,000 and of 50,000 JPEGs (hard links to a few files) with
 `python -m data.build_tfrecords` and prints the peak memory of all its processes
 together, as a ratio of the first, and the images a second.
 """
@@ -21,7 +21,7 @@ import psutil
 from PIL import Image
 
 ROOT = pathlib.Path(__file__).parent.parent
-COUNTS = (1000, 5000)
+COUNTS = (1000, 50000)
 SIDE, DISTINCT, IMAGES_A_PATIENT = 560, 20, 4
 
 

@@ -27,7 +27,7 @@ from benchmarks import photographs
 from data import bag_source, geometry, pipeline
 
 ROOT = pathlib.Path(__file__).parent.parent
-SIZES = [(1024, 768), (320, 256)]
+SIZES = [(1024, 768), (512, 384), (320, 256)]
 PATIENTS, IMAGES_A_PATIENT = 128, 2
 VIEW, BATCH, BATCHES, WARM_UP, ROUNDS = 224, 32, 12, 4, 7
 

@@ -112,6 +112,19 @@ class DataAccess:
       context=context,
     )
 
+  def some_pairs(self, source, most):
+    """Returns a few pairs as training cuts them, uint8 (n, 2, h, w, 3)."""
+    options = self._options
+    items = item_stream.num_items(source, options.use_micle)
+    batches = pipeline.pair_batches(
+      source,
+      batch_size=min(most, items),
+      views=self._views,
+      use_micle=options.use_micle,
+      seed=options.seed,
+    )
+    return next(iter(batches))["views"]
+
   def labelled(self, source, *, for_training):
     """Returns a `labelled.LabelledSplit`; for training, of a share of it."""
     options = self._options
@@ -150,6 +163,19 @@ class DataAccess:
       read_parts=self._options.read_parts,
       context=context,
     )
+
+  def some_labelled(self, source, most):
+    """Returns a few items as training cuts them, uint8 (n, v, h, w, 3)."""
+    options = self._options
+    batches = pipeline.labelled_batches(
+      source,
+      batch_size=most,
+      views=self._views,
+      unit=options.unit,
+      bag_views=options.bag_views,
+      seed=options.seed,
+    )
+    return next(iter(batches))["views"]
 
   def by_unit(self, source):
     """Returns what `labelled.by_unit` does."""

@@ -48,7 +48,16 @@ class Trained:
 
 
 def train(
-  model, batches, schedule, *, checkpoints, log, validate, stop, selection=None
+  model,
+  batches,
+  schedule,
+  *,
+  checkpoints,
+  log,
+  validate,
+  stop,
+  clock,
+  selection=None,
 ):
   """Trains from `schedule.first_step` to `last_step`, or until asked to stop.
 
@@ -61,6 +70,7 @@ def train(
     validate: from Keras callbacks to a dict of floats to log; called at each
       checkpoint. None: there is nothing to validate on.
     stop: an object whose `requested` turns true when the run is to end early.
+    clock: `start_up.Clock`; the first step ends it.
     selection: `selection.Selection`, which may end the run early too, or None.
 
   Returns:
@@ -71,6 +81,11 @@ def train(
       before stays.
   """
   recorder = _Recorder(schedule, checkpoints, log, validate, stop, selection)
+  first = tf.keras.callbacks.LambdaCallback(
+    on_train_batch_end=lambda batch, logs: (
+      None if batch else clock.log("filling the shuffle buffer and tracing")
+    )
+  )
   bar = progress.ProgressBar(
     first_step=schedule.first_step,
     last_step=schedule.last_step,
@@ -90,7 +105,7 @@ def train(
       epochs=1,
       steps_per_epoch=remaining,
       verbose=0,
-      callbacks=[recorder, bar],
+      callbacks=[first, recorder, bar],
     )
   finally:
     bar.close()

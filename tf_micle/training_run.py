@@ -16,6 +16,7 @@ from tf_micle import (
   provenance,
   run_log,
   selection,
+  start_up,
   stop_signal,
   trained_on,
   trainer,
@@ -45,12 +46,14 @@ class Session:
     strategy: `tf.distribute.Strategy`.
     flags: dict of every flag's value, for the record.
     may_change: names of flags that may differ when the run goes on.
+    clock: `start_up.Clock`, started with the command.
   """
 
   options: RunOptions
   strategy: tf.distribute.Strategy
   flags: Mapping[str, Any]
   may_change: frozenset[str]
+  clock: start_up.Clock
 
   def check(self, source, findings, *, picked_on=None):
     """Adds to `findings` if the run has a checkpoint with other flags or data.
@@ -165,22 +168,22 @@ class TrainingRun:
     trained_on.write(folder, patients)
     return run_log.RunLog(folder, first_step=self.first_step)
 
-  def draw_views(self, model, batches, log, name):
-    """Draws a new run's first views, as the network sees them.
+  def draw_views(self, model, draw, log, name):
+    """Draws a few views of a new run, as the network sees them.
 
     Args:
       model: has a method `see`.
-      batches: data set of dicts with `views`.
+      draw: from a number to so many items or fewer, uint8 (n, v, h, w, 3).
       log: what `open_log` returned.
       name: of the picture.
     """
     if self.first_step:
       return
-    views = next(iter(batches))["views"][: view_picture.MOST]
+    views = draw(view_picture.MOST)
     path = view_picture.write(
       model.see(views, step=0), self._options.model_dir, log, name=name
     )
-    logging.info("The first views, as the network sees them: %s", path)
+    logging.info("Views as the network sees them: %s", path)
 
   def select(self, select_by, patience):
     """Returns this run's `selection.Selection`."""
@@ -224,6 +227,7 @@ class TrainingRun:
       trainer.NonFiniteError: as `trainer.train`.
     """
     options = self._options
+    self._session.clock.done("building the network")
     schedule = trainer.Schedule(
       first_step=self.first_step,
       last_step=train_steps,
@@ -243,6 +247,7 @@ class TrainingRun:
         validate=validate,
         selection=selection,
         stop=stop,
+        clock=self._session.clock,
       )
       stopped = done.step < train_steps or done.broken_off
       return Outcome(done.step, stop.requested and stopped)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import tensorflow as tf
@@ -89,6 +90,7 @@ def _train(
   train_steps,
 ):
   """Trains on labels, in a folder that is this process's alone."""
+  session.clock.done("reading and checking what was asked for")
   source = split.source
   with session.strategy.scope():
     model, parts = finetuning.build(
@@ -112,7 +114,10 @@ def _train(
   )
   distributed = session.strategy.distribute_datasets_from_function
   training.draw_views(
-    model, data.labelled_batches(split.source, 0), log, "training_views"
+    model,
+    functools.partial(data.some_labelled, split.source),
+    log,
+    "training_views",
   )
 
   def batches_of(worker):

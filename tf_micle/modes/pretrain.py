@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 from tf_micle import pretraining, trained_on, training_run
 
@@ -70,6 +71,7 @@ def _train(
   steps_per_epoch,
 ):
   """Trains on a split, in a folder that is this process's alone."""
+  session.clock.done("reading and checking what was asked for")
   train_steps = mode.train_steps
   if train_steps is None:
     train_steps = mode.train_epochs * steps_per_epoch
@@ -90,7 +92,7 @@ def _train(
   log = training.open_log(source, patients)
   distributed = session.strategy.distribute_datasets_from_function
   training.draw_views(
-    model, data.pair_batches(source, 0), log, "positive_pairs"
+    model, functools.partial(data.some_pairs, source), log, "positive_pairs"
   )
 
   def batches_of(worker):
