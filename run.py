@@ -275,11 +275,11 @@ def _records_explained(data):
 
 def _on_devices(options, strategy):
   """Returns the options with what these devices settle of them."""
-  from tf_micle import precision, workers
+  from tf_micle import distribution, precision
 
   name, why = precision.choose(options.precision, strategy)
   logging.info("Precision of the encoder: %s (%s)", name, why)
-  parts = options.read_parts or workers.count(strategy)
+  parts = options.read_parts or distribution.input_hosts(strategy)
   return options._replace(precision=name, read_parts=parts)
 
 
@@ -324,19 +324,20 @@ def _strategy(options, findings):
 
 def _batch_faults(options, strategy):
   """Yields what of the batch's size does not go with the devices."""
-  from tf_micle import workers
+  from tf_micle import distribution
 
   replicas, parts = strategy.num_replicas_in_sync, options.read_parts
+  hosts = distribution.input_hosts(strategy)
   if options.train_batch_size % replicas:
     yield (
       f"Expected --train_batch_size to be a multiple of the {replicas} devices."
       f" Received: --train_batch_size={options.train_batch_size}"
     )
   if parts and parts > 1:
-    if parts % workers.count(strategy):
+    if parts % hosts:
       yield (
-        "Expected --read_parts to be 1 or a multiple of the "
-        f"{workers.count(strategy)} workers. Received: --read_parts={parts}"
+        f"Expected --read_parts to be 1 or a multiple of the {hosts} workers. "
+        f"Received: --read_parts={parts}"
       )
     if options.train_batch_size % parts:
       yield (

@@ -56,7 +56,9 @@ _MODES = {
     ),
     ("pretrain",),
   ),
-  **dict.fromkeys(("remat", "precision"), ("pretrain", "finetune")),
+  **dict.fromkeys(
+    ("remat", "precision", "read_parts"), ("pretrain", "finetune")
+  ),
   "specificity": ("eval",),
   "bootstrap_samples": ("eval",),
   "compare": ("eval",),

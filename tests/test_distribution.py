@@ -39,6 +39,16 @@ def test_a_named_tpu_is_taken(tpu, monkeypatch):
   assert distribution.choose("tpu") == ("TPU", "local")
 
 
+def test_every_host_of_a_tpu_reads(monkeypatch):
+  class FakeTPU:
+    extended = types.SimpleNamespace(num_hosts=4)
+
+  monkeypatch.setattr(tf.distribute, "TPUStrategy", FakeTPU)
+  assert distribution.input_hosts(FakeTPU()) == 4
+  one = tf.distribute.OneDeviceStrategy("CPU:0")
+  assert distribution.input_hosts(one) == 1
+
+
 def test_a_tpu_that_is_not_there_is_said():
   with pytest.raises(ValueError, match="Expected a TPU"):
     distribution.choose("tpu")

@@ -16,10 +16,9 @@ from PIL import Image
 import run
 from tf_micle import run_log
 
-# What each enum flag of pretraining may be told here; two of the strategies
-# need hardware or processes and have tests of their own, AdamW is for
-# fine-tuning.
-_ELSEWHERE = {"tpu", "multi_worker", "adamw"}
+# What each enum flag of pretraining may be told here; strategies of several
+# devices have tests of their own, AdamW is for fine-tuning.
+_ELSEWHERE = {"tpu", "multi_worker", "mirrored", "adamw"}
 _BY_MODULE = flags.FLAGS.flags_by_module_dict()
 _OTHER_MODES = (
   run.reader.finetuning,
@@ -170,7 +169,8 @@ def test_micle_starts_from_simclr_weights(pretrain, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("row", range(ROWS))
-def test_every_value_of_every_enum_flag_steps_once(pretrain, row, request):
+@pytest.mark.usefixtures("eagerly")
+def test_every_value_of_every_enum_flag_steps_once(pretrain, row):
   """Row k takes the k-th value of each flag that has one, else its first."""
   chosen = {
     name: values[row if row < len(values) else 0]
@@ -178,8 +178,6 @@ def test_every_value_of_every_enum_flag_steps_once(pretrain, row, request):
   }
   # The probe's score would trace the network once more.
   chosen["lineareval_while_pretraining"] = False
-  if chosen["strategy"] != "mirrored":  # Its replicas need a graph.
-    request.getfixturevalue("eagerly")
   assert pretrain(**chosen, train_steps=1) == run.DONE
 
 

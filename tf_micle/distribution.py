@@ -51,6 +51,13 @@ def choose(name="auto", *, tpu_name=None):
   return tf.distribute.OneDeviceStrategy(devices[0])
 
 
+def input_hosts(strategy):
+  """Returns how many hosts read the training data for a strategy."""
+  if isinstance(strategy, tf.distribute.TPUStrategy):
+    return strategy.extended.num_hosts  # One process, a host for each 8 cores.
+  return workers.count(strategy)
+
+
 def describe(strategy):
   """Returns one line on `strategy` for the log and `provenance.json`."""
   kind = type(strategy).__name__.replace("V1", "")
