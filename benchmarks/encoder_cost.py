@@ -25,14 +25,10 @@ VIEWS, REPEATS = 128, 9
 CASES = [(32, False), (32, True), (48, False), (64, False)]
 
 
-def seconds(size, small_stem):
-  """Returns the median time of one forward and backward pass."""
-  encoder = resnet.resnet(
-    depth=18, width_multiplier=0.25, small_stem=small_stem
-  )
-  images = tf.random.stateless_uniform((VIEWS, size, size, 3), (0, 0))
+def seconds(encoder, images, repeats):
+  """Returns the median time of an encoder's forward and backward pass."""
 
-  @tf.function
+  @tf.function(autograph=False)
   def step():
     with tf.GradientTape() as tape:
       features = encoder(images, training=True)["final_avg_pool"]
@@ -40,7 +36,7 @@ def seconds(size, small_stem):
     return tape.gradient(loss, encoder.trainable_variables)
 
   times = []
-  for _ in range(REPEATS + 1):
+  for _ in range(repeats + 1):
     start = time.perf_counter()
     step()[0].numpy()
     times.append(time.perf_counter() - start)
@@ -51,7 +47,11 @@ def main():
   """Prints a line a case."""
   base = None
   for size, small_stem in CASES:
-    took = seconds(size, small_stem)
+    encoder = resnet.resnet(
+      depth=18, width_multiplier=0.25, small_stem=small_stem
+    )
+    images = tf.random.stateless_uniform((VIEWS, size, size, 3), (0, 0))
+    took = seconds(encoder, images, REPEATS)
     base = base or took
     stem = "small" if small_stem else "large"
     print(f"{size} px, {stem} stem: {took:.3f} s, {took / base:.1f} x")

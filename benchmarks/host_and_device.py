@@ -18,9 +18,6 @@ import sys
 sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import (
-  convert_variables_to_constants_v2,
-)
 
 from tf_micle import resnet
 
@@ -32,13 +29,11 @@ def training_gflop(depth, width):
   """Returns the 10^9 operations of a view's forward and backward pass."""
   encoder = resnet.resnet(depth=depth, width_multiplier=width)
   images = tf.TensorSpec((1, SIZE, SIZE, 3))
-  forward = tf.function(lambda x: encoder(x)["final_avg_pool"])
-  frozen = convert_variables_to_constants_v2(
-    forward.get_concrete_function(images)
-  )
+  forward = tf.function(lambda x: encoder(x)["final_avg_pool"], autograph=False)
+  graph = forward.get_concrete_function(images).graph
   options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
   options["output"] = "none"
-  found = tf.compat.v1.profiler.profile(frozen.graph, options=options)
+  found = tf.compat.v1.profiler.profile(graph, options=options)
   return 3 * found.total_float_ops / 1e9
 
 

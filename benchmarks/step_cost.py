@@ -61,24 +61,12 @@ def bare(precision):
   """Returns the seconds of forward and backward of the encoder alone."""
   import tensorflow as tf
 
+  from benchmarks import encoder_cost
   from tf_micle import training_parts
 
   encoder = training_parts.encoder(options(precision=precision), trains=True)
   images = tf.random.stateless_uniform((2 * PAIRS, SIZE, SIZE, 3), (0, 0))
-
-  @tf.function(autograph=False)
-  def step():
-    with tf.GradientTape() as tape:
-      features = encoder(images, training=True)["final_avg_pool"]
-      loss = tf.reduce_sum(features)
-    return tape.gradient(loss, encoder.trainable_variables)
-
-  times = []
-  for _ in range(STEPS + 1):
-    start = time.perf_counter()
-    step()[0].numpy()
-    times.append(time.perf_counter() - start)
-  return statistics.median(times[1:])  # The first one traced.
+  return encoder_cost.seconds(encoder, images, STEPS)
 
 
 def whole(precision, remat):
