@@ -318,40 +318,14 @@ def _strategy(options, findings):
     return None
   logging.info("Devices: %s", distribution.describe(strategy))
   if trains:
-    findings.add(*_batch_faults(options, strategy))
+    faults = distribution.batch_faults(
+      strategy,
+      batch_size=options.train_batch_size,
+      micro_batch_size=options.micro_batch_size,
+      read_parts=options.read_parts,
+    )
+    findings.add(*faults)
   return strategy
-
-
-def _batch_faults(options, strategy):
-  """Yields what of the batch's size does not go with the devices."""
-  from tf_micle import distribution
-
-  replicas, parts = strategy.num_replicas_in_sync, options.read_parts
-  hosts = distribution.input_hosts(strategy)
-  if options.train_batch_size % replicas:
-    yield (
-      f"Expected --train_batch_size to be a multiple of the {replicas} devices."
-      f" Received: --train_batch_size={options.train_batch_size}"
-    )
-  if parts and parts > 1:
-    if parts % hosts:
-      yield (
-        f"Expected --read_parts to be 1 or a multiple of the {hosts} workers. "
-        f"Received: --read_parts={parts}"
-      )
-    if options.train_batch_size % parts:
-      yield (
-        "Expected --train_batch_size to be a multiple of --read_parts. "
-        f"Received: --train_batch_size={options.train_batch_size}, "
-        f"--read_parts={parts}"
-      )
-  micro = options.micro_batch_size
-  if micro and options.train_batch_size % (replicas * micro):
-    yield (
-      "Expected --micro_batch_size to divide a device's share of "
-      f"--train_batch_size={options.train_batch_size} on {replicas} devices. "
-      f"Received: --micro_batch_size={micro}"
-    )
 
 
 def _data(options, findings):

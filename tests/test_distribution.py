@@ -54,6 +54,32 @@ def test_a_tpu_that_is_not_there_is_said():
     distribution.choose("tpu")
 
 
+@pytest.mark.parametrize(
+  ("batch", "micro", "parts", "said"),
+  [
+    (8, None, None, []),
+    (8, 2, 4, []),
+    (9, None, None, ["the 2 devices. Received: --train_batch_size=9"]),
+    (8, 3, None, ["--micro_batch_size=3"]),
+    (8, None, 6, ["multiple of --read_parts"]),
+    (8, None, 3, ["the 2 workers", "multiple of --read_parts"]),
+    (8, None, 1, []),
+  ],
+)
+def test_what_of_a_batch_does_not_go_with_the_devices(
+  batch, micro, parts, said, monkeypatch
+):
+  monkeypatch.setattr(distribution, "input_hosts", lambda strategy: 2)
+  found = distribution.batch_faults(
+    types.SimpleNamespace(num_replicas_in_sync=2),
+    batch_size=batch,
+    micro_batch_size=micro,
+    read_parts=parts,
+  )
+  for line, words in zip(list(found), said, strict=True):
+    assert words in line
+
+
 def test_without_accelerators_auto_is_one_device():
   strategy = distribution.choose("auto")
   assert isinstance(strategy, tf.distribute.OneDeviceStrategy)

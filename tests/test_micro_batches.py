@@ -5,7 +5,14 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from tf_micle import contrastive, heads, photometry, pretraining, view_batch
+from tf_micle import (
+  contrastive,
+  heads,
+  photometry,
+  pretraining,
+  training_parts,
+  view_batch,
+)
 
 WORDS = {"steps_per_epoch": 10, "train_steps": 10}
 BATCH, SIZE = 8, 16
@@ -23,7 +30,7 @@ def batch(seed=0):
 
 def without_batch_norm(micro_batch_size, **changes):
   """A model in which an image's embedding depends on no other image."""
-  tf.keras.utils.set_random_seed(1)
+  training_parts.seed_initialisers(1)
   images = tf.keras.Input((SIZE, SIZE, 3))
   hidden = tf.keras.layers.Conv2D(6, 3, 2, activation="relu")(images)
   pooled = tf.keras.layers.GlobalAveragePooling2D()(hidden)

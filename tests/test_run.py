@@ -17,8 +17,9 @@ import run
 from tf_micle import run_log
 
 # What each enum flag of pretraining may be told here; strategies of several
-# devices have tests of their own, AdamW is for fine-tuning.
-_ELSEWHERE = {"tpu", "multi_worker", "mirrored", "adamw"}
+# devices and the deepest networks have tests of their own, AdamW is for
+# fine-tuning.
+_ELSEWHERE = {"tpu", "multi_worker", "mirrored", "101", "152", "200", "adamw"}
 _BY_MODULE = flags.FLAGS.flags_by_module_dict()
 _OTHER_MODES = (
   run.reader.finetuning,

@@ -73,6 +73,39 @@ def describe(strategy):
   return f"{kind}, {strategy.num_replicas_in_sync} x {device}"
 
 
+def batch_faults(strategy, *, batch_size, micro_batch_size, read_parts):
+  """Yields a line for what of a global batch does not go with the devices.
+
+  Args:
+    strategy: `tf.distribute.Strategy` of the run.
+    batch_size: the value of --train_batch_size.
+    micro_batch_size: that of --micro_batch_size, or None.
+    read_parts: that of --read_parts, or None.
+  """
+  replicas, hosts = strategy.num_replicas_in_sync, input_hosts(strategy)
+  batch = f"--train_batch_size={batch_size}"
+  if batch_size % replicas:
+    yield (
+      f"Expected --train_batch_size to be a multiple of the {replicas} devices."
+      f" Received: {batch}"
+    )
+  if read_parts and read_parts > 1 and read_parts % hosts:
+    yield (
+      f"Expected --read_parts to be 1 or a multiple of the {hosts} workers. "
+      f"Received: --read_parts={read_parts}"
+    )
+  if read_parts and batch_size % read_parts:
+    yield (
+      "Expected --train_batch_size to be a multiple of --read_parts. Received: "
+      f"{batch}, --read_parts={read_parts}"
+    )
+  if micro_batch_size and batch_size % (replicas * micro_batch_size):
+    yield (
+      f"Expected --micro_batch_size to divide a device's share of {batch} on "
+      f"{replicas} devices. Received: --micro_batch_size={micro_batch_size}"
+    )
+
+
 def _what_is_there(tpu_name):
   if (
     tpu_name

@@ -237,7 +237,7 @@ class TrainingRun:
       images_per_step=images_per_step,
     )
     with stop_signal.StopSignal() as signal:
-      stop = workers.AgreedStop(signal, self._session.strategy)
+      stop = workers.agreed(signal, self._session.strategy)
       done = trainer.train(
         model,
         batches,

@@ -38,14 +38,20 @@ def is_chief(strategy):
   return int(task["index"]) == 0
 
 
-class AgreedStop:
-  """A `stop_signal.StopSignal` that is requested for all once it is for one.
+def agreed(stop, strategy):
+  """Returns a `stop_signal.StopSignal` that is requested for all once for one.
 
-  Every worker must ask equally often.
+  Where there are several workers, all must ask equally often.
+
+  Args:
+    stop: this process's.
+    strategy: `tf.distribute.Strategy`.
   """
+  return stop if count(strategy) == 1 else _AgreedStop(stop, strategy)
 
+
+class _AgreedStop:
   def __init__(self, stop, strategy):
-    """Asks `stop` here, and all workers of `strategy`."""
     self._stop = stop
     self._strategy = strategy
 
