@@ -279,7 +279,9 @@ def _on_devices(options, strategy):
 
   name, why = precision.choose(options.precision, strategy)
   logging.info("Precision of the encoder: %s (%s)", name, why)
-  parts = options.read_parts or distribution.input_hosts(strategy)
+  # TFDS's files are not read apart.
+  hosts = 1 if options.dataset else distribution.input_hosts(strategy)
+  parts = options.read_parts or hosts
   return options._replace(precision=name, read_parts=parts)
 
 
