@@ -37,7 +37,7 @@ from absl import app, flags, logging
 
 from flags import next_steps, reader, sweep
 from flags.findings import Findings, UsageError
-from tf_micle import start_up, system_faults
+from tf_micle import start_up, system_faults, tf_config
 
 DONE, FAILED, BAD_USE, STOPPED = 0, 1, 2, 143
 # What may differ when a run goes on: how long (more, not less), how often, on
@@ -45,7 +45,7 @@ DONE, FAILED, BAD_USE, STOPPED = 0, 1, 2, 143
 _MAY_CHANGE = frozenset(
   "train_steps train_epochs log_steps checkpoint_steps checkpoint_epochs "
   "keep_checkpoint_max eval_batch_size eval_split on_bad_record strategy "
-  "tpu_name data_dir model_dir checkpoint demo".split()
+  "tpu_name data_dir model_dir checkpoint demo remat".split()
 )
 
 
@@ -70,8 +70,10 @@ def main(argv):
     "predict": predict,
   }
   mode = finetune_sweep if options.sweep else modes[options.mode]
+  findings = Findings(faults)
   try:
-    return mode(options, Findings(faults))
+    _check_workers(options, findings)
+    return mode(options, findings)
   except UsageError as error:
     return _report(error.findings)
   except DamagedRecordsError as error:
@@ -136,13 +138,8 @@ def finetune(options, findings):
 
 def finetune_sweep(options, findings):
   """Fine-tunes every combination of a sweep; returns the exit status."""
-  from tf_micle import grid_search, workers
+  from tf_micle import grid_search
 
-  if workers.named() > 1:
-    findings.add(
-      "Expected one process for --sweep. Received: "
-      f"{workers.named()} workers in TF_CONFIG. Unset it."
-    )
   arms = findings.collect(sweep.read, options.sweep, flags.FLAGS)
   findings.stop_if_any()
   given = reader.given(but=("sweep", "model_dir"))
@@ -279,8 +276,9 @@ def _on_devices(options, strategy):
 
   name, why = precision.choose(options.precision, strategy)
   logging.info("Precision of the encoder: %s (%s)", name, why)
-  # TFDS's files are not read apart.
-  hosts = 1 if options.dataset else distribution.input_hosts(strategy)
+  # TFDS's files are not read apart, and labels may be few in some files.
+  whole = options.dataset or options.mode == "finetune"
+  hosts = 1 if whole else distribution.input_hosts(strategy)
   parts = options.read_parts or hosts
   return options._replace(precision=name, read_parts=parts)
 
@@ -303,23 +301,36 @@ def _may_change(mode):
   return _MAY_CHANGE - {"eval_split"} if mode == "finetune" else _MAY_CHANGE
 
 
-def _strategy(options, findings):
-  from tf_micle import distribution, workers
-
-  trains = options.mode in ("pretrain", "finetune")
-  if workers.named() > 1 and not trains:
+def _check_workers(options, findings):
+  """Ends the command where several workers cannot do what is asked for."""
+  workers = findings.collect(tf_config.num_workers) or 0
+  trains = options.mode in ("pretrain", "finetune") and not options.sweep
+  if workers > 1 and not trains:
+    what = "--sweep" if options.sweep else f"--mode={options.mode}"
     findings.add(
-      f"Expected one process for --mode={options.mode}. Received: "
-      f"{workers.named()} workers in TF_CONFIG. Unset it."
+      f"Expected one process for {what}. Received: {workers} workers in "
+      "TF_CONFIG. Unset it."
     )
-    return None
+  elif workers > 1 and options.demo:
+    findings.add(
+      f"Expected --data_dir or --dataset for {workers} workers in TF_CONFIG. "
+      "Received neither: the demo is for one process."
+    )
+  # A strategy would wait for the other workers.
+  if os.environ.get("TF_CONFIG"):
+    findings.stop_if_any()
+
+
+def _strategy(options, findings):
+  from tf_micle import distribution
+
   strategy = findings.collect(
     distribution.choose, options.strategy, tpu_name=options.tpu_name
   )
   if strategy is None:
     return None
   logging.info("Devices: %s", distribution.describe(strategy))
-  if trains:
+  if options.mode in ("pretrain", "finetune"):
     faults = distribution.batch_faults(
       strategy,
       batch_size=options.train_batch_size,

@@ -43,7 +43,8 @@ def steps_per_epoch(source, *, use_micle, batch_size, read_parts=1):
       f"{num_items}. Received: --train_batch_size={batch_size}. Set it to "
       f"{num_items} or less."
     )
-  smallest = min(item_stream.part_sizes(source, use_micle, read_parts))
+  sizes = item_stream.part_sizes(source, use_micle, read_parts)
+  smallest = min(sizes)
   rows = batch_size // read_parts
   if smallest < rows:
     raise ValueError(
@@ -52,7 +53,7 @@ def steps_per_epoch(source, *, use_micle, batch_size, read_parts=1):
       f"--read_parts={read_parts}. Take a smaller --train_batch_size, or "
       "--read_parts=1."
     )
-  return smallest // rows
+  return sum(sizes) // batch_size
 
 
 def pair_batches(
@@ -91,9 +92,11 @@ def pair_batches(
     `patient_key` int64 (b,), and per view `label` int64 (b, 2) or `labels`
     float32 (b, 2, classes).
   """
-  steps = steps_per_epoch(
+  steps_per_epoch(  # Raises where a part has no whole share of a batch.
     source, use_micle=use_micle, batch_size=batch_size, read_parts=read_parts
   )
+  rows = batch_size // read_parts
+  sizes = item_stream.part_sizes(source, use_micle, read_parts)
 
   def to_pair(bag, item_seed):
     return _positive_pair(bag, item_seed, views)
@@ -101,7 +104,7 @@ def pair_batches(
   return item_stream.endless_batches(
     item_stream.reader(source, use_micle, read_parts, cache),
     to_pair,
-    per_epoch=[steps * batch_size // read_parts] * read_parts,
+    per_epoch=[size // rows * rows for size in sizes],
     batch_size=batch_size,
     buffer=item_stream.shuffle_buffer(
       source, use_micle, batch_size=batch_size, image_size=views.image_size

@@ -37,7 +37,8 @@ flags.DEFINE_integer(
   "Parts that the training data's files are read in, each shuffled by itself "
   "and giving equally many rows of a batch: 1, or a multiple of the workers, "
   "each of which reads its own only. Unset: the workers' number, or 1 with "
-  "--dataset. The result depends on the parts, not on the workers.",
+  "--dataset and in fine-tuning. The result depends on the parts, not on the "
+  "workers.",
   lower_bound=1,
 )
 flags.DEFINE_bool("cache_dataset", False, "Keep the encoded images in memory.")

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import toy_bags
 
-from data import bag_source, geometry, pipeline
+from data import bag_source, geometry, item_stream, pipeline
 
 VIEWS = geometry.ViewOptions(image_size=12, min_crop_area=0.5)
 SHARDS, BATCH = 4, 8
@@ -21,11 +21,11 @@ def worker(index, *, workers=2, devices=1):
   return tf.distribute.InputContext(workers, index, workers * devices)
 
 
-def batches(count, kind="pairs", **kwargs):
+def batches(count, kind="pairs", source=SOURCE, **kwargs):
   """The first `count` batches of a device, as `DRAWN` names them."""
   function, arguments = DRAWN[kind]
   arguments = {"batch_size": BATCH, "views": VIEWS, "seed": 0, **arguments}
-  stream = function(SOURCE, **{**arguments, **kwargs})
+  stream = function(source, **{**arguments, **kwargs})
   return list(stream.take(count).as_numpy_iterator())
 
 
@@ -78,6 +78,33 @@ def test_an_epoch_of_a_part_is_one_pass_in_an_order_of_its_own():
     orders.append(np.concatenate(bags).tolist())
     assert sorted(orders[k]) == sorted(set(orders[k]))
   assert orders[0] != orders[1]
+
+
+def test_unequal_parts_are_seen_whole():
+  source = toy_bags.toy_bags([1] * 11, shards=2)  # Parts of 6 and 5.
+  found = batches(
+    40, source=source, batch_size=4, read_parts=2, use_micle=False
+  )
+  bags = np.stack([toy_bags.identity(b["views"])[:, 0, 0] for b in found])
+  for part, size in enumerate((6, 5)):
+    rows = bags[:, 2 * part : 2 * part + 2].ravel()
+    epoch = size // 2 * 2
+    for first in range(0, len(rows) - epoch, epoch):
+      assert len(set(rows[first : first + epoch])) == epoch
+    assert len(set(rows)) == size
+
+
+def test_a_large_part_is_not_cut_to_the_smallest():
+  source = toy_bags.toy_bags([1] * 30, shards=5)
+  # Files 0 and 3, 1 and 4, and 2, of 6 bags each.
+  assert item_stream.part_sizes(source, True, 3) == [12, 12, 6]
+  found = batches(6, source=source, batch_size=6, read_parts=3)
+  bags = np.stack([toy_bags.identity(b["views"])[:, 0, 0] for b in found])
+  assert [len(set(bags[:, k : k + 2].ravel())) for k in (0, 2, 4)] == [
+    12,
+    12,
+    6,
+  ]
 
 
 def test_bag_tfrecords_are_read_by_file(demo_records):

@@ -198,6 +198,27 @@ def test_all_mistakes_in_flags_are_reported_at_once(capsys):
   assert "lars|momentum|adam" in printed
 
 
+@pytest.mark.parametrize(
+  ("flags_of", "config", "said"),
+  [
+    ({"mode": "export"}, 2, "one process for --mode=export"),
+    ({"mode": "finetune", "sweep": "none"}, 2, "one process for --sweep"),
+    ({"data_dir": None}, 2, "the demo is for one process"),
+    ({}, "{", "Expected TF_CONFIG, a JSON object"),
+  ],
+)
+def test_what_workers_cannot_do_is_said(
+  flags_of, config, said, tmp_path, monkeypatch, capsys
+):
+  """Before anything waits for the others."""
+  if config == 2:
+    config = json.dumps({"cluster": {"worker": ["127.0.0.1:1"] * 2}})
+  monkeypatch.setenv("TF_CONFIG", config)
+  given = {"model_dir": tmp_path / "run", "data_dir": tmp_path, **flags_of}
+  assert tiny.command(**given) == run.BAD_USE
+  assert said in capsys.readouterr().err
+
+
 def test_values_and_files_are_reported_together(capsys, tmp_path):
   status = tiny.command(
     temperature=0,

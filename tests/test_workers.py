@@ -24,7 +24,7 @@ FLAGS = {
   **{"use_micle": True, "train_steps": STEPS, "log_steps": 1},
   **{"read_parts": 2, "checkpoint_steps": 10},
   **{"train_batch_size": 8, "temperature": 0.5, "width_multiplier": 0.25},
-  **{"optimizer": "momentum", "learning_rate": 0.0004},
+  **{"optimizer": "momentum", "learning_rate": 0.0001},
 }
 
 

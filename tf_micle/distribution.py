@@ -7,7 +7,7 @@ import os
 
 import tensorflow as tf
 
-from tf_micle import workers
+from tf_micle import tf_config, workers
 
 STRATEGIES = ("auto", "tpu", "mirrored", "multi_worker", "one_device")
 
@@ -36,7 +36,7 @@ def choose(name="auto", *, tpu_name=None):
   if name == "tpu":
     return _tpu(tpu_name)
   if name == "multi_worker":
-    if not workers.named():
+    if not tf_config.num_workers():
       raise ValueError(
         "Expected TF_CONFIG to name the workers of strategy=multi_worker. "
         f"Received: TF_CONFIG={os.environ.get('TF_CONFIG')!r}"
@@ -113,7 +113,7 @@ def _what_is_there(tpu_name):
     or tf.config.list_physical_devices("TPU")
   ):
     return "tpu"
-  if workers.named() > 1:
+  if tf_config.num_workers() > 1:
     return "multi_worker"
   if len(tf.config.list_logical_devices("GPU")) > 1:
     return "mirrored"

@@ -21,6 +21,8 @@ _PACKAGES = (
 )
 
 # How far a run goes; it may go further than was asked for at first.
+# What runs did whose flags.json does not name these yet.
+_ONCE = {"precision": "float32", "read_parts": 1}
 _ONLY_MORE = ("train_steps", "train_epochs")
 _OTHER = {
   "data_digest": "other training data",
@@ -48,7 +50,7 @@ def changes(run_dir, *, flags, may_change, facts):
   """
   if not goes_on(run_dir):
     return []
-  before = _read_json(os.path.join(run_dir, "flags.json"))
+  before = {**_ONCE, **_read_json(os.path.join(run_dir, "flags.json"))}
   changed = [
     f"--{name}: was {before[name]!r}, is {value!r}"
     for name, value in sorted(flags.items())

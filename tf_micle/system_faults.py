@@ -40,7 +40,8 @@ def reason(error):
   if _PEER_LOST in str(error):
     return (
       "Another worker ended, or cannot be reached. See what it says, and give "
-      "the same command again on all of them: what was saved before is kept."
+      "the same command again on all of them: what was saved before is kept. "
+      f"TensorFlow says: {_peer_error(error)}"
     )
   number = _number(error)
   if number not in _NUMBERS:
@@ -86,6 +87,11 @@ def _number(error):
     return None
   words = str(error)
   return next((n for phrase, n in _PHRASES.items() if phrase in words), None)
+
+
+def _peer_error(error):
+  """Returns the line that tells why collective operations ended."""
+  return next(line for line in str(error).splitlines() if _PEER_LOST in line)
 
 
 def _first_line(error):

@@ -128,12 +128,13 @@ class TrainingRun:
     )
     self.first_step = 0
 
-  def start(self, models, *, train_steps):
+  def start(self, models, *, source, train_steps):
     """Restores this run, or starts `models` from `options.checkpoint`.
 
     Args:
       models: dict of the parts that another run's weights go to, by name, to
         the least share of their variables that must match.
+      source: the training data, a `BagSource`.
       train_steps: where the run ends.
 
     Raises:
@@ -150,6 +151,16 @@ class TrainingRun:
         f"Expected the run to end at step {self.first_step} or later, which it "
         f"has done already. Received: {train_steps} steps. Ask for more steps, "
         "or give another --model_dir."
+      )
+    flags, free = self._session.flags, self._session.may_change
+    settled = sorted((k, v) for k, v in flags.items() if k not in free)
+    what = (self.first_step, train_steps, source.digest, settled)
+    if not workers.same_for_all(self._session.strategy, repr(what)):
+      raise checkpoint.CheckpointError(
+        "Expected the same flags, data and checkpoint on every worker. "
+        f"Received others than these on another one: step {self.first_step} of "
+        f"{train_steps}, {source.name}. All must see one --model_dir, and be "
+        "given the same command when those before have ended."
       )
 
   def open_log(self, source, patients, *, picked_on=None, **facts):

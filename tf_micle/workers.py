@@ -8,31 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import shutil
 import tempfile
+import zlib
 
 import tensorflow as tf
 
-
-def named():
-  """Returns how many workers TF_CONFIG names; 0 where it is not set."""
-  cluster = _config().get("cluster", {})
-  return len(cluster.get("worker", ())) + len(cluster.get("chief", ()))
+from tf_micle import tf_config
 
 
 def count(strategy):
   """Returns how many processes take the steps of a `tf.distribute.Strategy`."""
   several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-  return named() if several else 1
+  return tf_config.num_workers() if several else 1
 
 
 def is_chief(strategy):
   """Whether this process is the one that writes."""
   if count(strategy) == 1:
     return True
-  task, cluster = _config()["task"], _config()["cluster"]
+  config = tf_config.read()
+  task, cluster = config["task"], config["cluster"]
   if cluster.get("chief"):
     return task["type"] == "chief"
   return int(task["index"]) == 0
@@ -66,6 +63,18 @@ def any_of(strategy, here):
   if count(strategy) == 1:
     return here
   return bool(_sum(strategy)(tf.constant(float(here))) > 0)
+
+
+def same_for_all(strategy, text):
+  """Whether `text` is the same for all workers; waits for all of them."""
+  if count(strategy) == 1:
+    return True
+  # Below 2 ** 16, so that the sum over 256 devices is exact in float32.
+  mine = zlib.crc32(text.encode()) % 2**16
+  total = float(_sum(strategy)(tf.constant(float(mine))))
+  # Where one differs, at least one is not the mean of all.
+  differs = total != mine * strategy.num_replicas_in_sync
+  return not any_of(strategy, differs)
 
 
 @functools.cache
@@ -110,7 +119,3 @@ def _copy_or_link(source, target):
     os.symlink(os.path.abspath(source), target)
   else:
     shutil.copy2(source, target)
-
-
-def _config():
-  return json.loads(os.environ.get("TF_CONFIG") or "{}")

@@ -105,6 +105,7 @@ def _train(
     findings.collect(
       training.start,
       {name: least for name, least in _LEAST_MATCHED.items() if name in parts},
+      source=source,
       train_steps=train_steps,
     )
     findings.stop_if_any()

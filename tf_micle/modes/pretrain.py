@@ -86,6 +86,7 @@ def _train(
     findings.collect(
       training.start,
       {"encoder": 1, "projection_head": 1},
+      source=source,
       train_steps=train_steps,
     )
     findings.stop_if_any()

@@ -1,0 +1,28 @@
+"""What TF_CONFIG says of a cluster; does not import TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import os
+
+
+def read():
+  """Returns TF_CONFIG, a dict; {} where it is not set.
+
+  Raises:
+    ValueError: if it is not a JSON object.
+  """
+  text = os.environ.get("TF_CONFIG") or "{}"
+  try:
+    config = json.loads(text)
+  except ValueError:
+    config = None
+  if not isinstance(config, dict):
+    raise ValueError(f"Expected TF_CONFIG, a JSON object. Received: {text!r}")
+  return config
+
+
+def num_workers():
+  """Returns how many workers TF_CONFIG names; 0 where it is not set."""
+  cluster = read().get("cluster", {})
+  return len(cluster.get("worker", ())) + len(cluster.get("chief", ()))
