@@ -36,8 +36,10 @@ import sys
 from absl import app, flags, logging
 
 from flags import next_steps, reader, sweep
-from flags.findings import Findings, UsageError
-from tf_micle import start_up, system_faults, tf_config
+from flags.problems import Problems, UsageError
+from tf_micle.options import FinetuneOptions, PretrainOptions
+from tf_micle.system import system_faults, tf_config
+from tf_micle.system.clock import Clock
 
 DONE, FAILED, BAD_USE, STOPPED = 0, 1, 2, 143
 # What may differ when a run goes on: how long (more, not less), how often, on
@@ -70,12 +72,12 @@ def main(argv):
     "predict": predict,
   }
   mode = finetune_sweep if options.sweep else modes[options.mode]
-  findings = Findings(faults)
+  problems = Problems(faults)
   try:
-    _check_workers(options, findings)
-    return mode(options, findings)
+    _check_workers(options, problems)
+    return mode(options, problems)
   except UsageError as error:
-    return _report(error.findings)
+    return _report(error.problems)
   except DamagedRecordsError as error:
     print(
       f"Expected sound records. Received damaged ones:\n- {error}\n"
@@ -95,53 +97,51 @@ def main(argv):
     return FAILED
 
 
-def pretrain(options, findings):
+def pretrain(options, problems):
   """Pretrains an encoder; returns the exit status."""
-  clock = start_up.Clock()
-  from tf_micle import pretraining
+  clock = Clock()
   from tf_micle.modes import pretrain
 
   clock.done("importing TensorFlow")
   # First: several workers must find each other before any other operation.
-  strategy = _strategy(options, findings)
+  strategy = _strategy(options, problems)
   options = _on_devices(options, strategy)
-  network = reader.pick(pretraining.PretrainOptions, options)
+  network = reader.pick(PretrainOptions, options)
   mode = reader.pick(pretrain.PretrainMode, options)
   return _trained(
     options,
     strategy,
-    lambda session, data: pretrain.run(mode, network, session, data, findings),
+    lambda session, data: pretrain.run(mode, network, session, data, problems),
     clock,
-    findings,
+    problems,
   )
 
 
-def finetune(options, findings):
+def finetune(options, problems):
   """Makes a classifier; returns the exit status."""
-  clock = start_up.Clock()
-  from tf_micle import finetuning
+  clock = Clock()
   from tf_micle.modes import finetune
 
   clock.done("importing TensorFlow")
-  strategy = _strategy(options, findings)
+  strategy = _strategy(options, problems)
   options = _on_devices(options, strategy)
-  network = reader.pick(finetuning.FinetuneOptions, options)
+  network = reader.pick(FinetuneOptions, options)
   mode = reader.pick(finetune.FinetuneMode, options)
   return _trained(
     options,
     strategy,
-    lambda session, data: finetune.run(mode, network, session, data, findings),
+    lambda session, data: finetune.run(mode, network, session, data, problems),
     clock,
-    findings,
+    problems,
   )
 
 
-def finetune_sweep(options, findings):
+def finetune_sweep(options, problems):
   """Fine-tunes every combination of a sweep; returns the exit status."""
-  from tf_micle import grid_search
+  from tf_micle.modes import grid_search
 
-  arms = findings.collect(sweep.read, options.sweep, flags.FLAGS)
-  findings.stop_if_any()
+  arms = problems.collect(sweep.read, options.sweep, flags.FLAGS)
+  problems.stop_if_any()
   given = reader.given(but=("sweep", "model_dir"))
   commands = []
   for arm in arms:
@@ -166,20 +166,19 @@ def finetune_sweep(options, findings):
   return DONE
 
 
-def evaluate(options, findings):
+def evaluate(options, problems):
   """Says how good a classifier is; returns the exit status."""
-  from tf_micle import finetuning
   from tf_micle.modes import evaluate
 
-  strategy = _strategy(options, findings)
-  data = _data(options, findings)
+  strategy = _strategy(options, problems)
+  data = _data(options, problems)
   with _records_explained(data):
     folder, summary = evaluate.run(
       reader.pick(evaluate.EvaluateMode, options),
-      reader.pick(finetuning.FinetuneOptions, options),
+      reader.pick(FinetuneOptions, options),
       strategy,
       data,
-      findings,
+      problems,
       own_data=reader.is_own_data(options),
     )
   print(summary)
@@ -187,41 +186,41 @@ def evaluate(options, findings):
   return DONE
 
 
-def export(options, findings):
+def export(options, problems):
   """Exports a run for TF Serving; returns the exit status."""
-  from data import file_views
+  from data.views import file_views
   from tf_micle.modes import export
 
-  findings.stop_if_any()
+  problems.stop_if_any()
   folder, signatures = export.run(
     reader.pick(export.ExportMode, options),
     file_views.of_run(options._asdict(), options.max_side),
-    findings,
+    problems,
   )
   name = export.model_name(options.export_dir)
   print(next_steps.exported(folder, signatures, name))
   return DONE
 
 
-def predict(options, findings):
+def predict(options, problems):
   """Predicts images that a manifest lists; returns the exit status."""
-  from data import file_views, listed_images
-  from tf_micle import finetuning
+  from data.batches import listed_images
+  from data.views import file_views
   from tf_micle.modes import predict
 
-  strategy = _strategy(options, findings)
+  strategy = _strategy(options, problems)
   images, faults = listed_images.open_listed(
     reader.pick(listed_images.ListOptions, options),
     file_views.of_run(options._asdict(), options.max_side),
   )
-  findings.add(*faults)
+  problems.add(*faults)
   try:
     outcome = predict.run(
       reader.pick(predict.PredictMode, options),
-      reader.pick(finetuning.FinetuneOptions, options),
+      reader.pick(FinetuneOptions, options),
       strategy,
       images,
-      findings,
+      problems,
     )
   except predict.BadImagesError as error:
     print(error, file=sys.stderr)
@@ -230,11 +229,13 @@ def predict(options, findings):
   return STOPPED if outcome.stopped else DONE
 
 
-def _trained(options, strategy, train, clock, findings):
+def _trained(options, strategy, train, clock, problems):
   """Trains by `train(session, data)`; says how it ended, returns the status."""
-  from tf_micle import run_log, trainer, workers
+  from tf_micle.runs import run_log
+  from tf_micle.system import workers
+  from tf_micle.training import loop as training_loop
 
-  data = _data(options, findings)
+  data = _data(options, problems)
   try:
     with (
       workers.own_folder(options.model_dir, strategy) as folder,
@@ -243,7 +244,7 @@ def _trained(options, strategy, train, clock, findings):
       session = _session(options._replace(model_dir=folder), strategy, clock)
       outcome = train(session, data)
       rows = run_log.read(folder)
-  except trainer.NonFiniteError as error:
+  except training_loop.NonFiniteError as error:
     logging.error("%s", error)
     return FAILED
   if outcome.stopped:
@@ -272,7 +273,7 @@ def _records_explained(data):
 
 def _on_devices(options, strategy):
   """Returns the options with what these devices settle of them."""
-  from tf_micle import distribution, precision
+  from tf_micle.system import distribution, precision
 
   name, why = precision.choose(options.precision, strategy)
   logging.info("Precision of the encoder: %s (%s)", name, why)
@@ -284,10 +285,10 @@ def _on_devices(options, strategy):
 
 
 def _session(options, strategy, clock):
-  from tf_micle import training_run
+  from tf_micle.training import session as training_session
 
-  return training_run.Session(
-    reader.pick(training_run.RunOptions, options),
+  return training_session.Session(
+    reader.pick(training_session.RunOptions, options),
     strategy,
     flags=options._asdict(),
     may_change=_may_change(options.mode),
@@ -301,30 +302,30 @@ def _may_change(mode):
   return _MAY_CHANGE - {"eval_split"} if mode == "finetune" else _MAY_CHANGE
 
 
-def _check_workers(options, findings):
+def _check_workers(options, problems):
   """Ends the command where several workers cannot do what is asked for."""
-  workers = findings.collect(tf_config.num_workers) or 0
+  workers = problems.collect(tf_config.num_workers) or 0
   trains = options.mode in ("pretrain", "finetune") and not options.sweep
   if workers > 1 and not trains:
     what = "--sweep" if options.sweep else f"--mode={options.mode}"
-    findings.add(
+    problems.add(
       f"Expected one process for {what}. Received: {workers} workers in "
       "TF_CONFIG. Unset it."
     )
   elif workers > 1 and options.demo:
-    findings.add(
+    problems.add(
       f"Expected --data_dir or --dataset for {workers} workers in TF_CONFIG. "
       "Received neither: the demo is for one process."
     )
   # A strategy would wait for the other workers.
   if os.environ.get("TF_CONFIG"):
-    findings.stop_if_any()
+    problems.stop_if_any()
 
 
-def _strategy(options, findings):
-  from tf_micle import distribution
+def _strategy(options, problems):
+  from tf_micle.system import distribution
 
-  strategy = findings.collect(
+  strategy = problems.collect(
     distribution.choose, options.strategy, tpu_name=options.tpu_name
   )
   if strategy is None:
@@ -337,15 +338,16 @@ def _strategy(options, findings):
       micro_batch_size=options.micro_batch_size,
       read_parts=options.read_parts,
     )
-    findings.add(*faults)
+    problems.add(*faults)
   return strategy
 
 
-def _data(options, findings):
-  from data import access, geometry
+def _data(options, problems):
+  from data import access
+  from data.views import geometry
 
   if options.demo:
-    findings.stop_if_any()  # Its data are made where they are missing.
+    problems.stop_if_any()  # Its data are made where they are missing.
     logging.info(
       "Neither --data_dir nor --dataset is set: this is the built-in demo. "
       "Flags that are not set come from flags/recipes/demo*.flags."
@@ -356,10 +358,10 @@ def _data(options, findings):
   )
 
 
-def _report(findings):
-  print(f"{len(findings)} to mend, nothing was started:", file=sys.stderr)
-  for finding in findings:
-    print(f"- {finding}", file=sys.stderr)
+def _report(problems):
+  print(f"{len(problems)} to mend, nothing was started:", file=sys.stderr)
+  for problem in problems:
+    print(f"- {problem}", file=sys.stderr)
   return BAD_USE
 
 
@@ -367,7 +369,7 @@ def parse(argv):
   try:
     return reader.parse(argv)
   except UsageError as error:
-    sys.exit(_report(error.findings))
+    sys.exit(_report(error.problems))
   except SystemExit:
     # absl has printed the help that was asked for, and takes it for a failure.
     sys.exit(DONE)

@@ -19,7 +19,7 @@ from sklearn import metrics as sk
 
 sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 
-from tf_micle import bootstrap, metrics
+from tf_micle.evaluation import bootstrap, metrics
 
 SAMPLES = 1000
 CASES = [(6, 450, 120), (27, 5000, 1500)]  # classes, images, patients

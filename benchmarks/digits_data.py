@@ -121,7 +121,7 @@ def _png(image):
 def main(argv):
   """Makes the records and prints what each split holds."""
   del argv
-  from data import dataset_json
+  from data.records import dataset_json
 
   records = digits_records(flags.FLAGS.output_dir)
   for name, split in dataset_json.load(records).splits.items():

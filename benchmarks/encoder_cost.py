@@ -18,7 +18,7 @@ sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 
 import tensorflow as tf
 
-from tf_micle import resnet
+from tf_micle.encoder import resnet
 
 VIEWS, REPEATS = 128, 9
 # Image size, and whether the stem is SimCLR's small one.

@@ -19,7 +19,7 @@ sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 
 import tensorflow as tf
 
-from tf_micle import resnet
+from tf_micle.encoder import resnet
 
 SIZE = 224
 ENCODERS = [(18, 1), (50, 1), (50, 2), (50, 4), (152, 1), (152, 2)]

@@ -24,7 +24,9 @@ sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 import tensorflow as tf
 
 from benchmarks import photographs
-from data import bag_source, geometry, pipeline
+from data.batches import pipeline
+from data.sources import bag_source
+from data.views import geometry
 
 ROOT = pathlib.Path(__file__).parent.parent
 SIZES = [(1024, 768), (512, 384), (320, 256)]

@@ -100,7 +100,7 @@ def tuned(data, arm, seed):
 
 def predictions(folder, split):
   """Evaluates a run once; returns its predictions."""
-  from tf_micle import evaluation
+  from tf_micle.evaluation import evaluate as evaluation
 
   if not (folder / "eval" / split / "metrics.json").exists():
     command("--mode=eval", f"--model_dir={folder}", f"--eval_split={split}")
@@ -109,7 +109,7 @@ def predictions(folder, split):
 
 def replicates(found):
   """Returns point values and bootstrap replicates of one run's scores."""
-  from tf_micle import bootstrap, metrics
+  from tf_micle.evaluation import bootstrap, metrics
 
   def measured(weights):
     values = metrics.measure(found.labels, found.probabilities, weights=weights)
@@ -121,7 +121,7 @@ def replicates(found):
 
 def cell(values, resampled):
   """Formats the mean over seeds, its interval, and the seeds' range."""
-  from tf_micle import bootstrap
+  from tf_micle.evaluation import bootstrap
 
   low, high = bootstrap.interval(np.mean(resampled, axis=0))
   spread = f"{min(values):.3f} to {max(values):.3f}"

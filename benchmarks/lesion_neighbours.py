@@ -41,7 +41,7 @@ def images(data_dir, splits):
   """Returns encoded images, their patients' keys and their manifest rows."""
   import tensorflow as tf
 
-  from data import bag_records, dataset_json
+  from data.records import bag_records, dataset_json
 
   encoded, patients, rows = [], [], []
   for split in splits:
@@ -58,8 +58,11 @@ def embed(run_dir, encoded):
   """Returns unit-length features (n, f) of a run's encoder."""
   import tensorflow as tf
 
-  from data import geometry
-  from tf_micle import checkpoint, pretraining
+  from data.images.decode import decode
+  from data.views import geometry
+  from tf_micle.contrastive.build import build_contrastive_model
+  from tf_micle.options import PretrainOptions
+  from tf_micle.runs import checkpoint
 
   values = json.loads((pathlib.Path(run_dir) / "flags.json").read_text())
 
@@ -67,13 +70,13 @@ def embed(run_dir, encoded):
     names = [field.name for field in dataclasses.fields(options_class)]
     return options_class(**{name: values[name] for name in names})
 
-  _, parts = pretraining.build(
-    pick(pretraining.PretrainOptions), steps_per_epoch=1, train_steps=1
+  _, parts = build_contrastive_model(
+    pick(PretrainOptions), steps_per_epoch=1, train_steps=1
   )
   checkpoint.initialise(run_dir, {"encoder": parts["encoder"]})
   views = pick(geometry.ViewOptions)
   data = tf.data.Dataset.from_tensor_slices(encoded)
-  data = data.map(lambda e: geometry.center_view(geometry.decode(e), views))
+  data = data.map(lambda e: geometry.center_view(decode(e), views))
   features = [
     parts["encoder"](tf.cast(batch, tf.float32) / 255)["final_avg_pool"].numpy()
     for batch in data.batch(256)

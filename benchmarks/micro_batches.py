@@ -31,9 +31,10 @@ def measure(batch, micro, repeats):
   import numpy as np
   import tensorflow as tf
 
-  from tf_micle import pretraining
+  from tf_micle.contrastive.build import build_contrastive_model
+  from tf_micle.options import PretrainOptions
 
-  options = pretraining.PretrainOptions(
+  options = PretrainOptions(
     resnet_depth=DEPTH,
     width_multiplier=1.0,
     sk_ratio=0.0,
@@ -58,7 +59,9 @@ def measure(batch, micro, repeats):
     hidden_norm=True,
     micro_batch_size=micro,
   )
-  model, _ = pretraining.build(options, steps_per_epoch=10, train_steps=10)
+  model, _ = build_contrastive_model(
+    options, steps_per_epoch=10, train_steps=10
+  )
   draw = np.random.default_rng(0)
   shape = (batch, 2, SIZE, SIZE, 3)
   views = tf.constant(draw.integers(0, 256, shape, np.uint8))

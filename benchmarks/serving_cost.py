@@ -22,8 +22,12 @@ sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 import numpy as np
 import tensorflow as tf
 
-from data import encoded_image, geometry
-from tf_micle import finetuning, run_network, served_model
+from data.images.decode import decode
+from data.views import encoded_image, geometry
+from tf_micle.classifier.build import build_network
+from tf_micle.loading import run_network
+from tf_micle.options import FinetuneOptions
+from tf_micle.serving import saved_model
 
 BATCH, SIZE, REPEATS = 64, 224, 7
 MAX_SIDE = 512
@@ -33,7 +37,7 @@ SIZES = {
   "up to 512 px": [(320, 256), (512, 384), (400, 400), (256, 320)],
   "1024 x 768 px": [(1024, 768)],
 }
-OPTIONS = finetuning.FinetuneOptions(
+OPTIONS = FinetuneOptions(
   resnet_depth=50,
   width_multiplier=1.0,
   sk_ratio=0.0,
@@ -65,7 +69,7 @@ OPTIONS = finetuning.FinetuneOptions(
 
 def served(folder):
   """Saves a classifier with initial weights into `folder`, and loads it."""
-  classifier, _ = finetuning.build_network(
+  classifier, _ = build_network(
     OPTIONS, task="multi_class", num_classes=len(CLASSES)
   )
   network = run_network.RunNetwork(
@@ -78,7 +82,7 @@ def served(folder):
     checkpoint="",
   )
   views = geometry.ViewOptions(image_size=SIZE)
-  model = served_model.ServedModel(
+  model = saved_model.ServedModel(
     network,
     to_views=lambda e: encoded_image.to_views(e, views, MAX_SIDE),
     image_size=SIZE,
@@ -103,11 +107,11 @@ def images(sizes):
 
 
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
-def decode(encoded):
+def decode_batch(encoded):
   """Decodes a batch, and keeps nothing but a number of each image."""
 
   def one(image):
-    return tf.size(geometry.decode(image))
+    return tf.size(decode(image))
 
   return tf.map_fn(
     one, encoded, fn_output_signature=tf.int32, parallel_iterations=64
@@ -135,7 +139,7 @@ def main():
       whole, decoding, forward = seconds(
         [
           lambda: model.signatures["serving_default"](images=batch),  # noqa: B023
-          lambda: decode(batch),  # noqa: B023
+          lambda: decode_batch(batch),  # noqa: B023
           lambda: model(floats),
         ]
       )

@@ -28,7 +28,7 @@ PAIRS, SIZE, STEPS = 16, 224, 6
 
 def options(**changes):
   """Returns SimCLR's settings for pretraining."""
-  from tf_micle import pretraining
+  from tf_micle.options import PretrainOptions
 
   values = {
     "resnet_depth": 50,
@@ -54,7 +54,7 @@ def options(**changes):
     "temperature": 0.1,
     "hidden_norm": True,
   }
-  return pretraining.PretrainOptions(**{**values, **changes})
+  return PretrainOptions(**{**values, **changes})
 
 
 def bare(precision):
@@ -62,9 +62,9 @@ def bare(precision):
   import tensorflow as tf
 
   from benchmarks import encoder_cost
-  from tf_micle import training_parts
+  from tf_micle.encoder.build import build_encoder
 
-  encoder = training_parts.encoder(options(precision=precision), trains=True)
+  encoder = build_encoder(options(precision=precision), trains=True)
   images = tf.random.stateless_uniform((2 * PAIRS, SIZE, SIZE, 3), (0, 0))
   return encoder_cost.seconds(encoder, images, STEPS)
 
@@ -74,9 +74,9 @@ def whole(precision, remat):
   import numpy as np
   import tensorflow as tf
 
-  from tf_micle import pretraining
+  from tf_micle.contrastive.build import build_contrastive_model
 
-  model, _ = pretraining.build(
+  model, _ = build_contrastive_model(
     options(precision=precision, remat=remat), steps_per_epoch=9, train_steps=9
   )
   draw = np.random.default_rng(0)
@@ -97,7 +97,7 @@ def whole(precision, remat):
 
 def fastest():
   """Returns the precision that --precision=auto takes on this machine."""
-  from tf_micle import precision
+  from tf_micle.system import precision
 
   return precision.choose("auto", None)[0]
 

@@ -7,17 +7,9 @@ import os
 
 from absl import logging
 
-from data import (
-  bag_source,
-  damaged_records,
-  geometry,
-  image_table,
-  item_stream,
-  labelled,
-  pipeline,
-)
-
-DEMO_DATA = os.path.join("runs", "demo-data")
+from data.batches import item_stream, pipeline
+from data.sources import bag_source, damaged_records, image_table, labelled
+from data.views import geometry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +61,7 @@ class DataAccess:
       )
       self._opened.append((folder, split))
       return source
-    from data import tfds_source
+    from data.sources import tfds_source
 
     return tfds_source.tfds_bags(
       options.dataset,
@@ -206,8 +198,9 @@ class DataAccess:
 
 
 def _demo_records():
-  from data import demo
+  from data.demo import dataset as demo_dataset
 
-  if not os.path.exists(DEMO_DATA):
-    logging.info("Making the demo's data in %s.", DEMO_DATA)
-  return demo.demo_records(DEMO_DATA)
+  folder = demo_dataset.RECORDS
+  if not os.path.exists(folder):
+    logging.info("Making the demo's data in %s.", folder)
+  return demo_dataset.demo_records(folder)

@@ -17,9 +17,9 @@ from absl import flags
 
 from data.builder import report
 from data.builder.build import build
-from data.builder.findings import InputError
 from data.builder.options import ON_BAD_IMAGE, BuildOptions
-from data.builder.worker_pool import WorkerDiedError
+from data.images.worker_pool import WorkerDiedError
+from data.problems import InputError
 
 _DONE, _FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 0, 1, 2, 130, 143
 

@@ -44,7 +44,7 @@ def out_of_range(name, value):
   return [f"Expected {what}. Received: --{name}={value}"]
 
 
-def findings(v, given, *, modes):
+def problems(v, given, *, modes):
   """Returns a line for each value, or pair of values, that cannot work.
 
   Args:

@@ -23,7 +23,7 @@ from flags import (
   run,
   training,
 )
-from flags.findings import UsageError
+from flags.problems import UsageError
 
 FLAGS = flags.FLAGS
 MODULES = (
@@ -82,25 +82,25 @@ def parse(argv):
   Raises:
     UsageError: naming every unknown flag and every value that does not parse.
   """
-  argv, findings = list(argv), []
+  argv, problems = list(argv), []
   while True:
     try:
       rest = FLAGS(argv)
       break
     except flags.UnrecognizedFlagError as error:
-      findings.append(str(error))
+      problems.append(str(error))
       bad = error.flagname
     except flags.Error as error:
-      findings.append(str(error))
+      problems.append(str(error))
       bad = _named(str(error))
     kept = _without(argv, bad)
     if kept == argv:
       break
     argv = kept
-  if not findings and len(rest) > 1:
-    findings = [f"Expected flags only. Received: {' '.join(rest[1:])}"]
-  if findings:
-    raise UsageError(findings)
+  if not problems and len(rest) > 1:
+    problems = [f"Expected flags only. Received: {' '.join(rest[1:])}"]
+  if problems:
+    raise UsageError(problems)
   return rest
 
 
@@ -117,14 +117,14 @@ def options():
 
   Returns:
     A named tuple with a field for each flag, and `demo`, a bool; and a list of
-    findings, a line each, empty where all is well.
+    problems, a line each, empty where all is well.
   """
-  mode, findings = FLAGS.mode, []
+  mode, problems = FLAGS.mode, []
   settled = given = {f.name for f in _ours() if f.present}
   try:
     earlier = _earlier_run(mode)
   except ValueError as error:
-    earlier, findings = {}, [str(error)]
+    earlier, problems = {}, [str(error)]
   demo = FLAGS.data_dir is None and FLAGS.dataset is None
   if mode in checks.USES_RUN:
     names = _names(_SCORED_AS) + _data_flags(demo)
@@ -144,8 +144,8 @@ def options():
   values["resnet_depth"] = int(values["resnet_depth"])
   fields = sorted(values) + ["demo"]
   frozen = collections.namedtuple("Options", fields)(**values, demo=demo)
-  findings += checks.findings(values, given, modes=_modes())
-  return frozen, findings
+  problems += checks.problems(values, given, modes=_modes())
+  return frozen, problems
 
 
 def given(*, but=()):

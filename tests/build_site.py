@@ -7,8 +7,8 @@ import csv
 import tensorflow as tf
 from PIL import Image
 
-from data import bag_records, dataset_json
 from data.build_tfrecords import main
+from data.records import bag_records, dataset_json
 
 
 def write_images(folder, names):

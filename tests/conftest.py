@@ -7,7 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import pytest
 import tensorflow as tf
 
-from tf_micle import distribution
+from tf_micle.system import distribution
 
 tf.config.set_logical_device_configuration(
   tf.config.list_physical_devices("CPU")[0],
@@ -32,11 +32,11 @@ def two_replicas():
 @pytest.fixture(scope="session")
 def demo_records(tmp_path_factory):
   """A small demo data set, through the builder as anybody's data."""
-  from data import demo
   from data.builder import build
+  from data.demo import dataset as demo_dataset
 
   folder = tmp_path_factory.mktemp("demo")
-  manifest = demo.write_demo(
+  manifest = demo_dataset.write_demo(
     folder / "images", patients={"train": 12, "validation": 6, "test": 3}
   )
   build.build(

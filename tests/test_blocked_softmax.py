@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_micle import blocked_softmax, objective
+from tf_micle.contrastive import blocked_softmax, nt_xent
 
 
 def both(n, m, block, seed=0):
@@ -43,12 +43,12 @@ def test_nt_xent_is_the_same_in_blocks(monkeypatch):
   def loss_and_gradient():
     with tf.GradientTape() as tape:
       tape.watch(z)
-      loss, metrics = objective.nt_xent(z, temperature=0.1)
+      loss, metrics = nt_xent.nt_xent(z, temperature=0.1)
     return [loss, *metrics.values(), tape.gradient(loss, z)]
 
   plain = loss_and_gradient()
-  monkeypatch.setattr(objective, "_MANY_CANDIDATES", 2)
-  monkeypatch.setattr(objective, "_BLOCK", 4)
+  monkeypatch.setattr(nt_xent, "_MANY_CANDIDATES", 2)
+  monkeypatch.setattr(nt_xent, "_BLOCK", 4)
   for expected, found in zip(plain, loss_and_gradient()):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
   compiled = tf.function(loss_and_gradient, jit_compile=True)

@@ -5,7 +5,7 @@ import statistics
 import numpy as np
 import pytest
 
-from tf_micle import bootstrap, metrics
+from tf_micle.evaluation import bootstrap, metrics
 
 SHIFT, ITEMS, PATIENTS = 1.5, 5, 60
 # Scores of a positive and a negative image differ by N(SHIFT, 4): a variance

@@ -8,7 +8,7 @@ import os
 import pytest
 from build_site import Site, patients, write_images
 
-from data import dataset_json
+from data.records import dataset_json
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from build_site import Site, patients, write_images
 
-from data import bag_source, dataset_json, image_table
+from data.records import dataset_json
+from data.sources import bag_source, image_table
 
 
 @pytest.fixture

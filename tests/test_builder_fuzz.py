@@ -11,9 +11,9 @@ import numpy as np
 from hypothesis import strategies as st
 from PIL import Image
 
-from data import dataset_json
 from data.builder import build
-from data.builder.findings import InputError
+from data.problems import InputError
+from data.records import dataset_json
 
 MUTANTS = 2000
 

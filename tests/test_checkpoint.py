@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_micle import checkpoint, heads
+from tf_micle.encoder import heads
+from tf_micle.runs import checkpoint
 
 
 def parts(width=4, steps=0):

@@ -5,7 +5,9 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from tf_micle import finetuning, photometry, supervised
+from tf_micle.classifier import supervised
+from tf_micle.classifier.build import build_classifier
+from tf_micle.views import photometry
 
 WORDS = {"num_classes": 3, "steps_per_epoch": 10, "train_steps": 10}
 
@@ -14,7 +16,7 @@ def build(task="multi_class", class_weights=None, **changes):
   options = tiny.finetune_options(
     class_weights="none" if class_weights is None else "balanced", **changes
   )
-  return finetuning.build(
+  return build_classifier(
     options, task=task, class_weights=class_weights, **WORDS
   )
 

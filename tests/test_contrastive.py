@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from tf_micle import optimizers, pretraining
+from tf_micle.contrastive.build import build_contrastive_model
+from tf_micle.optimization import optimizers
 
 WORDS = {"steps_per_epoch": 10, "train_steps": 10}
 
@@ -20,7 +21,9 @@ def batch(b=4, seed=0, size=16):
 
 
 def build(**changes):
-  return pretraining.build(tiny.options(**changes), probe_outputs=3, **WORDS)
+  return build_contrastive_model(
+    tiny.options(**changes), probe_outputs=3, **WORDS
+  )
 
 
 def weights(model):
@@ -53,7 +56,7 @@ def test_two_replicas_step_as_one(two_replicas):
 
 def test_the_probe_does_not_reach_the_encoder():
   with_probe, _ = build()
-  without, _ = pretraining.build(tiny.options(), probe_outputs=0, **WORDS)
+  without, _ = build_contrastive_model(tiny.options(), probe_outputs=0, **WORDS)
   fit(with_probe, [batch()])
   fit(without, [batch()])
   pairs = zip(weights(with_probe.encoder), weights(without.encoder))

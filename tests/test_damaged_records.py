@@ -10,8 +10,9 @@ import tiny
 from PIL import Image
 
 import run
-from data import bag_source, damaged_records, dataset_json
 from data.builder import build
+from data.records import dataset_json
+from data.sources import bag_source, damaged_records
 
 PATIENTS = 150
 

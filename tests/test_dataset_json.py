@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from data import dataset_json
-from data.dataset_json import (
+from data.records import dataset_json
+from data.records.dataset_json import (
   DatasetDescription,
   DatasetError,
   ImageSizes,

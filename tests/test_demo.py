@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import dataset_json, demo, demo_lesions, demo_photographs
-from data.demo_photographs import IMAGE_SIDE
+from data.demo import dataset as demo_dataset
+from data.demo import lesions, photographs
+from data.demo.photographs import IMAGE_SIDE
+from data.records import dataset_json
 
 PATIENTS = {"train": 20, "validation": 1, "test": 2, "external": 6}
 
@@ -33,7 +35,7 @@ def _files(folder):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
   folder = tmp_path_factory.mktemp("demo")
-  demo.write_demo(folder, seed=3, patients=PATIENTS)
+  demo_dataset.write_demo(folder, seed=3, patients=PATIENTS)
   return folder
 
 
@@ -43,7 +45,9 @@ def rows(folder):
 
 
 def test_returns_the_manifest_with_its_columns(tmp_path):
-  manifest = demo.write_demo(tmp_path / "new" / "demo", patients={"test": 1})
+  manifest = demo_dataset.write_demo(
+    tmp_path / "new" / "demo", patients={"test": 1}
+  )
   assert manifest == str(tmp_path / "new" / "demo" / "manifest.csv")
   with open(manifest) as file:
     header = file.readline()
@@ -58,12 +62,14 @@ def test_manifest_names_each_file_once(folder, rows):
 
 def test_same_seed_same_bytes(tmp_path):
   for name in ("a", "b"):
-    demo.write_demo(tmp_path / name, patients={"test": 2, "external": 1})
+    demo_dataset.write_demo(
+      tmp_path / name, patients={"test": 2, "external": 1}
+    )
   assert _files(tmp_path / "a") == _files(tmp_path / "b")
 
 
 def test_other_seed_other_images(folder, tmp_path):
-  demo.write_demo(tmp_path, seed=4, patients={"test": 2})
+  demo_dataset.write_demo(tmp_path, seed=4, patients={"test": 2})
   ours, other = _files(folder), _files(tmp_path)
   shared = [name for name in other if name in ours and name.endswith(".jpg")]
   assert shared
@@ -71,7 +77,9 @@ def test_other_seed_other_images(folder, tmp_path):
 
 
 def test_a_patient_does_not_depend_on_the_others(folder, tmp_path):
-  demo.write_demo(tmp_path, seed=3, patients={"external": 2, "train": 3})
+  demo_dataset.write_demo(
+    tmp_path, seed=3, patients={"external": 2, "train": 3}
+  )
   fewer = {k: v for k, v in _files(tmp_path).items() if k.endswith(".jpg")}
   assert fewer.items() <= _files(folder).items()
 
@@ -113,12 +121,12 @@ def test_every_twenty_patients_hold_all_conditions(rows):
     row["patient_id"]: row["label"] for row in rows if row["split"] == "train"
   }
   counts = collections.Counter(labels.values())
-  assert set(counts) == set(demo_lesions.CONDITIONS)
+  assert set(counts) == set(lesions.CONDITIONS)
   assert sorted(counts.values()) == [2, 3, 3, 4, 4, 4]
 
 
 def test_default_sizes():
-  assert demo.PATIENTS == {
+  assert demo_dataset.PATIENTS == {
     "train": 400,
     "validation": 100,
     "test": 120,
@@ -150,12 +158,12 @@ def test_external_clinic_is_darker_and_bluer(folder, rows):
   assert external[2] / external[0] > 1.1 * home[2] / home[0]
 
 
-@pytest.mark.parametrize("condition", list(demo_lesions.CONDITIONS))
+@pytest.mark.parametrize("condition", list(lesions.CONDITIONS))
 def test_lesion_shows_against_the_skin(condition):
   rng = np.random.default_rng(0)
   y, x = np.mgrid[-1.2:1.2:49j, -1.2:1.2:49j]
   for _ in range(8):
-    lesion = demo_lesions.draw_lesion(condition, rng)
+    lesion = lesions.draw_lesion(condition, rng)
     area = (lesion.outline(x, y) > 0).mean()
     assert 0.08 < area < 0.6
     texture = lesion.texture(x, y)
@@ -163,11 +171,11 @@ def test_lesion_shows_against_the_skin(condition):
     assert texture.min() >= 0
 
 
-@pytest.mark.parametrize("nuisance", demo_photographs.NUISANCES)
+@pytest.mark.parametrize("nuisance", photographs.NUISANCES)
 def test_nuisances_are_image_to_image(nuisance):
   image = np.full((IMAGE_SIDE, IMAGE_SIDE, 3), 0.5)
   results = [
-    nuisance(image, demo_photographs.HOME, np.random.default_rng(seed))
+    nuisance(image, photographs.HOME, np.random.default_rng(seed))
     for seed in (0, 0, *range(1, 9))
   ]
   assert all(result.shape == image.shape for result in results)
@@ -177,10 +185,10 @@ def test_nuisances_are_image_to_image(nuisance):
 
 @pytest.mark.parametrize("hairs", [0, 1, 6])
 def test_any_number_of_hairs(hairs):
-  clinic = demo_photographs.Clinic("any", hairs=(hairs, hairs))
+  clinic = photographs.Clinic("any", hairs=(hairs, hairs))
   image = np.full((IMAGE_SIDE, IMAGE_SIDE, 3), 0.5)
   changed = (
-    demo_photographs.add_hairs(image, clinic, np.random.default_rng(0)) != image
+    photographs.add_hairs(image, clinic, np.random.default_rng(0)) != image
   )
   assert changed.any() == (hairs > 0)
 
@@ -195,29 +203,29 @@ def test_any_number_of_hairs(hairs):
 )
 def test_bad_use_says_what_came(tmp_path, bad, expected):
   with pytest.raises(ValueError, match=expected):
-    demo.write_demo(tmp_path / "demo", **bad)
+    demo_dataset.write_demo(tmp_path / "demo", **bad)
   assert not (tmp_path / "demo").exists()
 
 
 def test_does_not_overwrite(folder):
   before = _files(folder)
   with pytest.raises(FileExistsError, match="manifest.csv"):
-    demo.write_demo(folder, seed=5, patients={"test": 1})
+    demo_dataset.write_demo(folder, seed=5, patients={"test": 1})
   assert _files(folder) == before
 
 
 def test_no_manifest_after_an_interruption(tmp_path, monkeypatch):
-  monkeypatch.setattr(demo_photographs, "NUISANCES", (None,))
+  monkeypatch.setattr(photographs, "NUISANCES", (None,))
   with pytest.raises(TypeError):
-    demo.write_demo(tmp_path, patients={"test": 1})
+    demo_dataset.write_demo(tmp_path, patients={"test": 1})
   assert not (tmp_path / "manifest.csv").exists()
 
 
 def test_records_are_the_same_everywhere(tmp_path, monkeypatch):
-  monkeypatch.setattr(demo, "PATIENTS", {"train": 6, "test": 2})
+  monkeypatch.setattr(demo_dataset, "PATIENTS", {"train": 6, "test": 2})
   for place in ("a", "b"):
     (tmp_path / place).mkdir()
-    demo.demo_records(tmp_path / place / "records")
+    demo_dataset.demo_records(tmp_path / place / "records")
   assert _files(tmp_path / "a") == _files(tmp_path / "b")
   metadata = dataset_json.load(tmp_path / "a" / "records").metadata
   assert metadata["clinic"] == ("home",)
@@ -227,8 +235,10 @@ def test_records_are_the_same_everywhere(tmp_path, monkeypatch):
 def test_command_line_writes_and_names_the_next_command(
   tmp_path, monkeypatch, capsys
 ):
-  monkeypatch.setattr(demo, "PATIENTS", {"train": 1, "test": 1})
-  assert demo.main(["demo", f"--output_dir={tmp_path}", "--seed=2"]) == 0
+  monkeypatch.setattr(demo_dataset, "PATIENTS", {"train": 1, "test": 1})
+  assert (
+    demo_dataset.main(["demo", f"--output_dir={tmp_path}", "--seed=2"]) == 0
+  )
   assert {row["split"] for row in _rows(tmp_path / "manifest.csv")} == {
     "train",
     "test",
@@ -241,7 +251,7 @@ def test_command_line_writes_and_names_the_next_command(
   "arguments", [[], ["--output_dir=x", "y"], ["--no_such"], ["--seed=-1"]]
 )
 def test_command_line_bad_use(arguments, capsys):
-  assert demo.main(["demo", *arguments]) == 2
+  assert demo_dataset.main(["demo", *arguments]) == 2
   assert "data.demo:" in capsys.readouterr().err
 
 

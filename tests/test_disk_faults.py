@@ -12,8 +12,8 @@ import tiny
 from build_site import Site, patients
 
 import run
-from data import dataset_json
-from tf_micle import checkpoint, run_log
+from data.records import dataset_json
+from tf_micle.runs import checkpoint, run_log
 
 ROOT = pathlib.Path(__file__).parent.parent
 

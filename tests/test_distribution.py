@@ -9,7 +9,7 @@ import types
 import pytest
 import tensorflow as tf
 
-from tf_micle import distribution
+from tf_micle.system import distribution
 
 
 class FakeResolver:

@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from data import encoded_image, geometry
-from data.builder import image_bytes
+from data.images import image_bytes
+from data.images.decode import decode
+from data.views import encoded_image, geometry
 
 OPTIONS = geometry.ViewOptions(image_size=40)
 MAX_SIDE = 200
@@ -47,7 +48,7 @@ def from_record(tmp_path, encoded):
   path = tmp_path / "image"
   path.write_bytes(encoded)
   record = image_bytes.clean_image(path, MAX_SIDE).data
-  return geometry.center_view(geometry.decode(record), OPTIONS).numpy()
+  return geometry.center_view(decode(record), OPTIONS).numpy()
 
 
 def shallow_png(depth):
@@ -116,9 +117,9 @@ def test_a_jpeg_is_turned_upright(picture, orientation, little):
     tiff = tiff.ljust(length, b"\0")
     encoded = encoded[:start] + tiff + encoded[start + length :]
   assert int(encoded_image.orientation(encoded)) == orientation
-  found = encoded_image.turn_upright(geometry.decode(encoded), orientation)
+  found = encoded_image.turn_upright(decode(encoded), orientation)
   by_pillow = image_bytes._UPRIGHT.get(orientation)
-  expected = Image.fromarray(geometry.decode(encoded).numpy())
+  expected = Image.fromarray(decode(encoded).numpy())
   if by_pillow is not None:
     expected = expected.transpose(by_pillow)
   np.testing.assert_array_equal(found, np.asarray(expected))
@@ -160,7 +161,7 @@ def test_broken_exif_leaves_the_picture_as_it_is(picture, to_views):
   good = encode(picture, "JPEG", 6)
   start = good.index(b"Exif\0\0") + 6
   draw = np.random.default_rng(0)
-  upright = geometry.center_view(geometry.decode(good), OPTIONS)
+  upright = geometry.center_view(decode(good), OPTIONS)
   for _ in range(50):
     noise = draw.integers(0, 256, 14, np.uint8).tobytes()
     broken = good[:start] + noise + good[start + 14 :]

@@ -12,8 +12,9 @@ import tiny
 from sklearn import metrics
 
 import run
-from data import dataset_json, demo
 from data.builder import build
+from data.demo import dataset as demo_dataset
+from data.records import dataset_json
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def another_site(demo_records, tmp_path_factory):
 
   def go(name, patients, *, same_key, change=lambda rows: rows):
     folder = tmp_path_factory.mktemp(name)
-    manifest = demo.write_demo(folder / "images", patients=patients)
+    manifest = demo_dataset.write_demo(folder / "images", patients=patients)
     with open(manifest, newline="") as file:
       rows = change(list(csv.DictReader(file)))
     with open(manifest, "w", newline="") as file:

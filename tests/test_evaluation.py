@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from tf_micle import evaluation, metrics
-from tf_micle.predictions import Predictions
+from tf_micle.evaluation import evaluate as evaluation
+from tf_micle.evaluation import metrics
+from tf_micle.evaluation.predictions import Predictions
 
 NAMES = ("nevus", "melanoma", "wart", "rare")
 

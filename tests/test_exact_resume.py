@@ -13,7 +13,9 @@ import tensorflow as tf
 import tiny
 
 import run
-from tf_micle import checkpoint, folder_lock, run_log, trainer
+from tf_micle.runs import checkpoint, run_log
+from tf_micle.system import folder_lock
+from tf_micle.training import loop as training_loop
 
 ROOT = pathlib.Path(__file__).parent.parent
 KILLS = {"pretrain": 2, "finetune": 2}
@@ -134,7 +136,7 @@ def test_a_signal_breaks_a_validation_off(finetune, tmp_path, monkeypatch):
   # The validation of step 2, that again, the one of step 4, and that again.
   for quiet, step in ((0, 2), (0, 2), (1, 4), (0, 4)):
     with monkeypatch.context() as patch:
-      patch.setattr(trainer._BreakOff, "_check", _signal_after(quiet))
+      patch.setattr(training_loop._BreakOff, "_check", _signal_after(quiet))
       assert finetune("parts") == run.STOPPED
     row = run_log.read(tmp_path / "parts")[-1]
     assert row["step"] == step
@@ -153,7 +155,7 @@ def _signal_after(quiet):
       left[0] -= 1
       return
     self._stop.requested = True
-    raise trainer._BrokenOff
+    raise training_loop._BrokenOff
 
   return check
 

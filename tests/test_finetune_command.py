@@ -11,7 +11,7 @@ import tiny
 from build_site import Site
 
 import run
-from tf_micle import run_log, selection, trained_on
+from tf_micle.runs import run_log, selection, trained_on
 
 SHAPE = dict.fromkeys(
   ["resnet_depth", "width_multiplier", "image_size", "proj_out_dim"]

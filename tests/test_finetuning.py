@@ -5,14 +5,16 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from tf_micle import checkpoint, finetuning, pretraining
+from tf_micle.classifier.build import build_classifier
+from tf_micle.contrastive.build import build_contrastive_model
+from tf_micle.runs import checkpoint
 
 WORDS = {"task": "multi_class", "num_classes": 3}
 STEPS = {"steps_per_epoch": 10, "train_steps": 10}
 
 
 def build(weights=None, **changes):
-  return finetuning.build(
+  return build_classifier(
     tiny.finetune_options(**changes),
     class_weights=weights,
     **WORDS,
@@ -93,7 +95,7 @@ def test_the_seed_fixes_the_weights_the_encoder_s_as_in_pretraining():
   words = {"unit": "bag", "ft_proj_selector": 2}
   one, again = build(**words)[1], build(**words)[1]
   other = build(**words, seed=1)[1]
-  _, pretrained = pretraining.build(tiny.options(), **STEPS)
+  _, pretrained = build_contrastive_model(tiny.options(), **STEPS)
   for name in ("encoder", "projection_head", "pooling", "head"):
     a, b = weights(one[name]), weights(again[name])
     assert all(map(np.array_equal, a, b)), name

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from data import geometry
+from data.images.decode import decode
+from data.views import geometry
 
 
 def ramp(height=40, width=60):
@@ -98,7 +99,7 @@ def test_rotation_turns_up_to_its_limit_and_keeps_the_middle():
 def test_decode_reads_grey_and_palette_as_three_channels():
   grey = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
   for encode in (tf.io.encode_png, tf.io.encode_jpeg):
-    decoded = geometry.decode(encode(grey))
+    decoded = decode(encode(grey))
     assert decoded.shape == (4, 4, 3)
     assert decoded.dtype == tf.uint8
 
@@ -113,7 +114,7 @@ def test_a_jpegs_views_are_those_of_the_whole_image(subsampling, progressive):
   )
   encoded = file.getvalue()
   options = {"min_crop_area": 0.01, "resize_method": "bicubic"}
-  whole = views(geometry.decode(encoded).numpy(), 40, **options)
+  whole = views(decode(encoded).numpy(), 40, **options)
   np.testing.assert_array_equal(views_of(encoded, 40, **options), whole)
 
 

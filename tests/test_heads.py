@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_micle import heads
+from tf_micle.encoder import heads
 
 
 def _features(n=8, width=6):

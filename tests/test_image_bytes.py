@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image, TiffImagePlugin
 
-from data.builder import image_bytes
-from data.builder.image_bytes import BadImageError, check_header, clean_image
+from data.images import image_bytes
+from data.images.image_bytes import BadImageError, check_header, clean_image
 
 HEIGHT, WIDTH = 24, 36
 SECRET = b"JANE^DOE 1970-01-01"

@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 import toy_bags
 
-from data import bag_source, image_table, labelled, pipeline
-from data.geometry import ViewOptions
+from data.batches import pipeline
+from data.sources import bag_source, image_table, labelled
+from data.views.geometry import ViewOptions
 
 NAN = math.nan
 VIEWS = ViewOptions(image_size=12, min_crop_area=0.9, horizontal_flip=False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_micle import lars, schedules
+from tf_micle.optimization import lars, schedules
 
 LR, MOMENTUM, DECAY, TRUST = 0.5, 0.9, 0.1, 0.01
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 import run
 import tf_micle
-from data import file_views
-from tf_micle import checkpoint
+from data.views import file_views
+from tf_micle.runs import checkpoint
 
 ROOT = pathlib.Path(__file__).parent.parent
 

@@ -7,8 +7,9 @@ import math
 
 import pytest
 
-from data.builder.findings import InputError
-from data.builder.manifest import ManifestColumns, read_manifest
+from data.manifest.manifest import read_manifest
+from data.manifest.rows import ManifestColumns
+from data.problems import InputError
 
 COLUMNS = ManifestColumns(
   label="label", split="split", optional=frozenset({"label", "split"})
@@ -149,7 +150,7 @@ HEADER = "image,patient_id,label\n"
 def test_fault(tmp_path, content, message):
   with pytest.raises(InputError, match=message) as caught:
     read(tmp_path, content)
-  assert len(caught.value.findings) == 1
+  assert len(caught.value.problems) == 1
 
 
 @pytest.mark.parametrize("value", ["2", "yes", "0.5", "inf"])
@@ -164,7 +165,7 @@ def test_all_faults_come_in_one_report_in_order_of_rows(tmp_path):
   content = SPLIT_HEADER + "a,1\nb,,x\n,2,y z\nc,3,x\nd,3,y\n"
   with pytest.raises(InputError) as caught:
     read(tmp_path, content)
-  rows = [finding.row for finding in caught.value.findings]
+  rows = [problem.row for problem in caught.value.problems]
   assert rows == [2, 3, 4, 4, 5]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from tf_micle import curves, metrics
+from tf_micle.evaluation import curves, metrics
 
 NAN = np.nan
 

@@ -5,14 +5,12 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from tf_micle import (
-  contrastive,
-  heads,
-  photometry,
-  pretraining,
-  training_parts,
-  view_batch,
-)
+from tf_micle.contrastive import model as contrastive_model
+from tf_micle.contrastive.build import build_contrastive_model
+from tf_micle.encoder import heads
+from tf_micle.encoder.build import seed_initialisers
+from tf_micle.views import view_batch
+from tf_micle.views.photometry_options import PhotometryOptions
 
 WORDS = {"steps_per_epoch": 10, "train_steps": 10}
 BATCH, SIZE = 8, 16
@@ -30,7 +28,7 @@ def batch(seed=0):
 
 def without_batch_norm(micro_batch_size, **changes):
   """A model in which an image's embedding depends on no other image."""
-  training_parts.seed_initialisers(1)
+  seed_initialisers(1)
   images = tf.keras.Input((SIZE, SIZE, 3))
   hidden = tf.keras.layers.Conv2D(6, 3, 2, activation="relu")(images)
   pooled = tf.keras.layers.GlobalAveragePooling2D()(hidden)
@@ -39,10 +37,10 @@ def without_batch_norm(micro_batch_size, **changes):
   head = heads.projection_head(5, mode="none")
   probe = heads.linear_head(3)
   probe.build((None, 5))
-  model = contrastive.ContrastiveModel(
+  model = contrastive_model.ContrastiveModel(
     encoder,
     head,
-    photometry_options=photometry.PhotometryOptions(0.5),
+    photometry_options=PhotometryOptions(0.5),
     temperature=0.1,
     probe=probe,
     micro_batch_size=micro_batch_size,
@@ -87,8 +85,8 @@ def test_with_batch_norm_it_is_the_loss_of_embeddings_made_in_parts():
   """The oracle keeps all activations, and takes one gradient through all."""
   size = 4
   options = tiny.options(optimizer="momentum", learning_rate=1.0)
-  oracle, _ = pretraining.build(options, **WORDS)
-  model, _ = pretraining.build(
+  oracle, _ = build_contrastive_model(options, **WORDS)
+  model, _ = build_contrastive_model(
     tiny.options(
       optimizer="momentum", learning_rate=1.0, micro_batch_size=size
     ),

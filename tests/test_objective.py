@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_micle import objective
+from tf_micle.contrastive import nt_xent
 
 
 def naive_nt_xent(pairs, temperature, normalize=True):
@@ -32,7 +32,7 @@ def random_pairs(b=4, d=5, seed=0):
 @pytest.mark.parametrize("b", [2, 5])
 def test_loss_and_accuracy_equal_a_naive_loop(b, temperature, normalize):
   pairs = random_pairs(b)
-  loss, metrics = objective.nt_xent(
+  loss, metrics = nt_xent.nt_xent(
     tf.constant(pairs), temperature=temperature, normalize=normalize
   )
   expected, accuracy = naive_nt_xent(pairs, temperature, normalize)
@@ -45,7 +45,7 @@ def test_gradient_equals_central_differences():
   z = tf.constant(pairs, tf.float32)
   with tf.GradientTape() as tape:
     tape.watch(z)
-    loss, _ = objective.nt_xent(z, temperature=0.5)
+    loss, _ = nt_xent.nt_xent(z, temperature=0.5)
   gradient = tape.gradient(loss, z).numpy()
   expected = np.zeros_like(pairs)
   for index in np.ndindex(*pairs.shape):
@@ -63,7 +63,7 @@ def test_two_replicas_give_the_loss_and_gradient_of_one(two_replicas):
   def gradient_of(z, scale):
     with tf.GradientTape() as tape:
       tape.watch(z)
-      loss, metrics = objective.nt_xent(z, temperature=0.1)
+      loss, metrics = nt_xent.nt_xent(z, temperature=0.1)
       share = loss * scale
     return loss, metrics, tape.gradient(share, z)
 
@@ -87,18 +87,18 @@ def test_two_replicas_give_the_loss_and_gradient_of_one(two_replicas):
 
 def test_collapse_and_uniformity_show_in_the_metrics():
   same = tf.ones((8, 2, 16))
-  _, collapsed = objective.nt_xent(same, temperature=0.1)
+  _, collapsed = nt_xent.nt_xent(same, temperature=0.1)
   assert collapsed["embedding_std"] < 1e-3
   np.testing.assert_allclose(
     collapsed["contrastive_entropy"], np.log(15), rtol=1e-5
   )
-  _, spread = objective.nt_xent(random_pairs(512, 16), temperature=0.1)
+  _, spread = nt_xent.nt_xent(random_pairs(512, 16), temperature=0.1)
   np.testing.assert_allclose(spread["embedding_std"], 1, atol=0.02)
 
 
 def test_low_precision_projections_are_computed_in_float32():
   pairs = tf.cast(random_pairs(4, 8), tf.bfloat16)
-  loss, _ = objective.nt_xent(pairs, temperature=0.1)
+  loss, _ = nt_xent.nt_xent(pairs, temperature=0.1)
   assert loss.dtype == tf.float32
   np.testing.assert_allclose(
     loss, naive_nt_xent(pairs.numpy().astype(float), 0.1)[0], rtol=1e-4

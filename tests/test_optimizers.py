@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_micle import optimizers
+from tf_micle.optimization import optimizers
 
 
 @pytest.mark.parametrize("replicas", [1, 2])

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from data import pairs
+from data.batches import pairs
 
 
 def draw(num_images, draws, seed=0):

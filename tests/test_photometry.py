@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_micle import photometry
-from tf_micle.photometry import PhotometryOptions
+from tf_micle.views import photometry
+from tf_micle.views.photometry_options import PhotometryOptions
 
 _ALL_OFF = PhotometryOptions(0.0, 0.0, 0.0, 0.0)
 

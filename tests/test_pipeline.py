@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import toy_bags
 
-from data import geometry, pipeline
+from data.batches import pipeline
+from data.views import geometry
 
 VIEWS = geometry.ViewOptions(image_size=12, min_crop_area=0.5)
 SIZES = [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_micle import pooling, training_parts
+from tf_micle.classifier import pooling
+from tf_micle.encoder.build import seed_initialisers
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(3, 4, 5)).astype(np.float32)
@@ -12,7 +13,7 @@ MASK = np.array([[1, 1, 1, 1], [1, 0, 1, 0], [0, 0, 1, 0]], bool)
 
 
 def built(mode):
-  training_parts.seed_initialisers(0)
+  seed_initialisers(0)
   layer = pooling.BagPooling(mode)
   layer.build((None, None, 5))
   return layer

@@ -5,12 +5,10 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from tf_micle import (
-  precision,
-  pretraining,
-  residual_blocks,
-  training_parts,
-)
+from tf_micle.contrastive.build import build_contrastive_model
+from tf_micle.encoder import residual_blocks
+from tf_micle.encoder.build import seed_initialisers
+from tf_micle.system import precision
 
 WORDS = {"steps_per_epoch": 10, "train_steps": 10}
 SIZE = 16
@@ -26,7 +24,7 @@ def fit(strategy=None, **changes):
   """Returns the logged values of a step and the model."""
   strategy = strategy or tf.distribute.get_strategy()
   with strategy.scope():
-    model, _ = pretraining.build(tiny.options(**changes), **WORDS)
+    model, _ = build_contrastive_model(tiny.options(**changes), **WORDS)
   data = tf.data.Dataset.from_tensors(batch()).unbatch().batch(4)
   values = model.fit(data, verbose=0).history
   return {name: value[-1] for name, value in values.items()}, model
@@ -103,7 +101,7 @@ def test_float16_skips_a_step_that_overflows_and_halves_the_scale(eagerly):
 
 def block_step(strategy, sk_ratio, remat):
   """Returns gradients of a block, on one replica, and its statistics."""
-  training_parts.seed_initialisers(0)
+  seed_initialisers(0)
   with strategy.scope():
     inputs = tf.keras.Input((8, 8, 6))
     layer = residual_blocks.BottleneckBlock(

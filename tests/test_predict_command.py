@@ -12,7 +12,8 @@ from PIL import Image
 
 import run
 from data.builder import build
-from tf_micle import folder_lock, parquet, prediction_files, stop_signal
+from tf_micle.prediction import parquet, partial_files
+from tf_micle.system import folder_lock, stop_signal
 
 SIZE = 40  # Above 32 pixels evaluation crops.
 
@@ -278,10 +279,8 @@ def test_what_was_placed_before_a_kill_is_not_asked_for_again(
   predict, tmp_path, monkeypatch
 ):
   with monkeypatch.context() as patch:
-    patch.setattr(prediction_files.PredictionFiles, "remove", lambda self: None)
-    patch.setattr(
-      prediction_files.PredictionFiles, "fits", lambda *_, **__: False
-    )
+    patch.setattr(partial_files.PredictionFiles, "remove", lambda self: None)
+    patch.setattr(partial_files.PredictionFiles, "fits", lambda *_, **__: False)
     assert predict() == run.DONE
   assert (tmp_path / "out.csv.partial").exists()
   whole = (tmp_path / "out.csv").read_bytes()

@@ -5,13 +5,13 @@ import csv
 import numpy as np
 import pytest
 
-from tf_micle import predictions_csv
-from tf_micle.predictions import (
+from tf_micle.evaluation import predictions_csv
+from tf_micle.evaluation.predictions import (
   Predictions,
   by_patient,
   patients_with_several_labels,
 )
-from tf_micle.written_whole import written_whole
+from tf_micle.system.written_whole import written_whole
 
 NAMES = ("mole", "=cmd()", "-5", "'quoted")
 

@@ -8,9 +8,9 @@ import unicodedata
 
 import pytest
 
-from data.builder import pseudonyms
-from data.builder.findings import InputError
-from data.builder.pseudonyms import Pseudonyms
+from data.manifest import pseudonyms
+from data.manifest.pseudonyms import Pseudonyms
+from data.problems import InputError
 
 
 def test_pseudonyms_depend_on_key_and_id():

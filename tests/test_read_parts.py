@@ -5,7 +5,9 @@ import pytest
 import tensorflow as tf
 import toy_bags
 
-from data import bag_source, geometry, item_stream, pipeline
+from data.batches import item_stream, pipeline
+from data.sources import bag_source
+from data.views import geometry
 
 VIEWS = geometry.ViewOptions(image_size=12, min_crop_area=0.5)
 SHARDS, BATCH = 4, 8

@@ -8,8 +8,9 @@ import re
 import numpy as np
 import pytest
 
-from tf_micle import evaluation, report_page
-from tf_micle.predictions import Predictions
+from tf_micle.evaluation import evaluate as evaluation
+from tf_micle.evaluation.predictions import Predictions
+from tf_micle.report import page as report_page
 
 NAN = np.nan
 HOSTILE = (

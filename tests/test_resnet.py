@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_micle import heads, residual_blocks, resnet
+from tf_micle.encoder import heads, residual_blocks, resnet
 
 _FIXTURE = (
   Path(__file__).parents[2] / "shared" / "fixtures" / "simclr_tf2_resnet18"

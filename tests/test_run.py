@@ -14,7 +14,7 @@ from absl import flags
 from PIL import Image
 
 import run
-from tf_micle import run_log
+from tf_micle.runs import run_log
 
 # What each enum flag of pretraining may be told here; strategies of several
 # devices and the deepest networks have tests of their own, AdamW is for
@@ -297,8 +297,8 @@ def test_every_recipe_is_read():
   for recipe in recipes:
     flags.FLAGS.unparse_flags()
     run.parse(["run.py", f"--flagfile={recipe}", "--model_dir=x"])
-    options, findings = run.reader.options()
-    assert not findings
+    options, problems = run.reader.options()
+    assert not problems
     assert options.image_size in (48, 224, 448)
   (grid,) = folder.glob("*.sweep")
   assert len(run.sweep.read(grid, flags.FLAGS)) == 28
@@ -315,8 +315,8 @@ def test_what_a_finetuning_run_takes_where_nothing_is_said(tmp_path):
   flags.FLAGS.unparse_flags()
   given = ["--learning_rate=7", f"--checkpoint={pretrained}", "--data_dir=d"]
   run.parse(["run.py", "--mode=finetune", "--model_dir=x", *given])
-  options, findings = run.reader.options()
-  assert not findings
+  options, problems = run.reader.options()
+  assert not problems
   assert options.learning_rate == 7
   assert (options.resnet_depth, options.image_size) == (101, 96)
   assert (options.optimizer, options.train_batch_size) == ("momentum", 64)

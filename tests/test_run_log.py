@@ -1,6 +1,6 @@
 """metrics.jsonl: each step once, whole lines only."""
 
-from tf_micle import run_log
+from tf_micle.runs import run_log
 
 
 def test_a_resumed_log_drops_what_came_after_the_checkpoint(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_micle import schedules
+from tf_micle.optimization import schedules
 
 
 def rates(steps, **kwargs):

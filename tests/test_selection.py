@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from tf_micle import selection
+from tf_micle.runs import selection
 
 
 def make(tmp_path, select_by="top1", patience=0, rows=()):

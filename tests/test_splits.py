@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from data.builder import splits
+from data.manifest import splits
 
 FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2}
 

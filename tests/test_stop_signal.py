@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tf_micle import stop_signal
+from tf_micle.system import stop_signal
 
 # A step of training is one long operation that does not return to Python.
 _PROGRAM = """

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from sklearn.utils import class_weight
 
-from tf_micle import supervised
+from tf_micle.classifier import supervised
 
 RNG = np.random.default_rng(0)
 LOGITS = (2 * RNG.normal(size=(6, 3))).astype(np.float32)

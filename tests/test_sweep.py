@@ -7,7 +7,7 @@ from absl import flags
 
 import run  # noqa: F401: defines the flags
 from flags import sweep
-from tf_micle import grid_search
+from tf_micle.modes import grid_search
 
 
 def read(tmp_path, text):

@@ -6,8 +6,9 @@ import tensorflow_datasets as tfds
 import tiny
 
 import run
-from data import image_table, pipeline, tfds_source
-from data.geometry import ViewOptions
+from data.batches import pipeline
+from data.sources import image_table, tfds_source
+from data.views.geometry import ViewOptions
 
 # Image k is of patient k % 5 and of class k % 3; its grey value is 10 k.
 IMAGES, PATIENTS, CLASSES = 15, 5, 3

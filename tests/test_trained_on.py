@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tf_micle import trained_on
+from tf_micle.runs import trained_on
 
 
 def patients(stage, *names, data="a/train", key_id="k", digest="d"):
@@ -15,7 +15,7 @@ TEST = patients("evaluate", "p3", "p4", data="a/test", digest="e")
 
 
 @pytest.mark.parametrize(
-  ("earlier", "findings", "warnings"),
+  ("earlier", "problems", "warnings"),
   [
     (patients("finetune", "p1", "p2"), "", ""),
     (patients("finetune", "p1", "p3"), "1 of 2 patients are in both", ""),
@@ -27,11 +27,11 @@ TEST = patients("evaluate", "p3", "p4", data="a/test", digest="e")
     (patients("finetune", digest="e"), "same images", ""),
   ],
 )
-def test_check(earlier, findings, warnings):
+def test_check(earlier, problems, warnings):
   import re
 
   found, warned = trained_on.check([earlier], TEST)
-  for lines, expected in ((found, findings), (warned, warnings)):
+  for lines, expected in ((found, problems), (warned, warnings)):
     assert len(lines) == bool(expected)
     assert all(re.search(expected, line) for line in lines)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_micle import view_picture
+from tf_micle.views import view_picture
 
 
 def test_each_pair_stands_one_above_the_other():

@@ -11,7 +11,7 @@ import types
 
 import pytest
 
-from data.builder.worker_pool import WorkerDiedError, WorkerPool
+from data.images.worker_pool import WorkerDiedError, WorkerPool
 
 
 def double(item):

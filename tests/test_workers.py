@@ -14,7 +14,7 @@ import pytest
 import tiny
 
 import run
-from tf_micle import run_log
+from tf_micle.runs import run_log
 
 ROOT = pathlib.Path(__file__).parent.parent
 STEPS = 20

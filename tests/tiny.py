@@ -5,9 +5,9 @@ import dataclasses
 from absl import flags
 
 import run
-from tf_micle import finetuning, pretraining
+from tf_micle.options import FinetuneOptions, PretrainOptions
 
-OPTIONS = pretraining.PretrainOptions(
+OPTIONS = PretrainOptions(
   resnet_depth=18,
   width_multiplier=0.0625,
   sk_ratio=0.0,
@@ -39,10 +39,10 @@ FLAGS = {
 }
 _SHARED = {
   field.name: FLAGS[field.name]
-  for field in dataclasses.fields(finetuning.FinetuneOptions)
+  for field in dataclasses.fields(FinetuneOptions)
   if field.name in FLAGS
 }
-FINETUNE_OPTIONS = finetuning.FinetuneOptions(
+FINETUNE_OPTIONS = FinetuneOptions(
   **{**_SHARED, "optimizer": "momentum", "learning_rate": 0.1},
   ft_proj_selector=0,
   fine_tune_after_block=-1,

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from data import bag_source
+from data.sources import bag_source
 
 # Colours are spaced so that interpolation and the rounding of views keep them.
 STEP = 8

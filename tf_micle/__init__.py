@@ -20,6 +20,6 @@ def load(run_dir, preprocessing=None, checkpoint=None):
   Raises:
     ValueError: if the folder is not a run's or has no checkpoint.
   """
-  from tf_micle import loaded_run  # TensorFlow takes seconds to import.
+  from tf_micle.loading import notebook
 
-  return loaded_run.load(run_dir, preprocessing, checkpoint)
+  return notebook.load(run_dir, preprocessing, checkpoint)

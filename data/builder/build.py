@@ -15,15 +15,18 @@ from pathlib import Path
 
 import tqdm
 
-from data import dataset_json
-from data.builder import image_files, plan, pseudonyms, rejected, report
-from data.builder.findings import Finding, InputError
-from data.builder.image_bytes import BadImageError, CleanImage, clean_image
-from data.builder.manifest import Manifest, ManifestRow, scan_manifest
+from data.builder import plan, rejected, report
 from data.builder.options import BuildOptions, check_options
 from data.builder.tally import ImageTally, SplitTally
-from data.builder.worker_pool import WorkerPool, default_workers
-from data.dataset_json import DatasetDescription
+from data.images import image_files
+from data.images.image_bytes import BadImageError, CleanImage, clean_image
+from data.images.worker_pool import WorkerPool, default_workers
+from data.manifest import pseudonyms
+from data.manifest.manifest import Manifest, scan_manifest
+from data.manifest.rows import ManifestRow
+from data.problems import InputError, Problem
+from data.records import dataset_json
+from data.records.dataset_json import DatasetDescription
 
 _CHUNK = 8
 # A record is one protocol buffer message, which ends at 2 GiB.
@@ -61,18 +64,18 @@ def build(options: BuildOptions, show_progress: bool = False) -> BuildResult:
     WorkerDiedError: a worker process ended by itself.
     OSError: the output cannot be written.
   """
-  findings = check_options(options)
+  problems = check_options(options)
   manifest = None
   if options.manifest:
     try:
       manifest, faults = scan_manifest(
         Path(options.manifest), options.columns()
       )
-      findings += faults
+      problems += faults
     except InputError as error:
-      findings += error.findings
-  if manifest is None or any(f.row is None for f in findings):
-    raise InputError(findings, "The image files were not looked at yet.")
+      problems += error.problems
+  if manifest is None or any(f.row is None for f in problems):
+    raise InputError(problems, "The image files were not looked at yet.")
   workers = options.workers or default_workers()
   with WorkerPool(workers, len(manifest.rows)) as pool:
     bar = functools.partial(_progress_bar, show_progress)
@@ -82,11 +85,11 @@ def build(options: BuildOptions, show_progress: bool = False) -> BuildResult:
       pool,
       bar("Checking images", len(manifest.rows)),
     )
-    findings += files.findings
+    problems += files.problems
     if options.on_bad_image == "fail":
-      findings += rejected.findings(manifest.rows, files.bad)
-    if findings:
-      raise InputError(findings, rejected.HINT if files.bad else "")
+      problems += rejected.problems(manifest.rows, files.bad)
+    if problems:
+      raise InputError(problems, rejected.HINT if files.bad else "")
     split_of = plan.assign_splits(
       manifest, options.split_fractions, options.seed
     )
@@ -212,7 +215,7 @@ class _Build:
     self, bags: list[plan.Bag], images: Iterator, tally: SplitTally
   ) -> Iterator[bytes]:
     """Yields one serialized record for each bag with an image left."""
-    from data import bag_records
+    from data.records import bag_records
 
     for bag in bags:
       kept: list[tuple[ManifestRow, bytes]] = []
@@ -251,8 +254,8 @@ class _Build:
 
   def _check_rejected(self, tallies: dict[str, SplitTally]) -> None:
     if self._options.on_bad_image == "fail" and self._rejected:
-      findings = rejected.findings(self._manifest.rows, self._rejected)
-      raise InputError(findings, rejected.HINT)
+      problems = rejected.problems(self._manifest.rows, self._rejected)
+      raise InputError(problems, rejected.HINT)
     empty = [split for split, tally in tallies.items() if not tally.images]
     if empty:
       reasons = "; ".join(
@@ -263,7 +266,7 @@ class _Build:
         f"Expected at least one sound image in each split. Received none in "
         f"{', '.join(empty)} ({reasons}): check --image_root and the files."
       )
-      raise InputError([Finding("empty split", message)])
+      raise InputError([Problem("empty split", message)])
 
 
 def _progress_bar(show: bool, description: str, total: int):
@@ -294,4 +297,4 @@ def _check_bag_size(kept: list[tuple[ManifestRow, bytes]]) -> None:
       f"of bag {row.bag!r}: group by a finer --bag_column, or shrink the "
       "images by --max_side."
     )
-    raise InputError([Finding("bag too large", message, row.row)])
+    raise InputError([Problem("bag too large", message, row.row)])

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.builder import pseudonyms, splits
-from data.builder.findings import Finding, InputError
-from data.builder.manifest import ManifestColumns
+from data.manifest import pseudonyms, splits
+from data.manifest.rows import ManifestColumns
+from data.problems import InputError, Problem
 
 DEFAULT_LABEL_COLUMN = "label"
 DEFAULT_SPLIT_COLUMN = "split"
@@ -129,23 +129,23 @@ class BuildOptions:
     }
 
 
-def check_options(options: BuildOptions) -> list[Finding]:
+def check_options(options: BuildOptions) -> list[Problem]:
   """Returns all that is wrong with the options; looks at no row or image."""
   messages = [
     *_check_values(options),
     *_check_label_and_split(options),
     *(_check_image_root(options.image_root) if options.image_root else ()),
   ]
-  findings = [Finding("bad option", message) for message in messages]
+  problems = [Problem("bad option", message) for message in messages]
   if options.output_dir:
-    findings += [
-      Finding("bad option", message) for message in _check_output(options)
+    problems += [
+      Problem("bad option", message) for message in _check_output(options)
     ]
     try:
       pseudonyms.read_key(options.key_path)
     except InputError as error:
-      findings += error.findings
-  return findings
+      problems += error.problems
+  return problems
 
 
 def _check_values(options: BuildOptions):

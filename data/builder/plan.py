@@ -8,10 +8,11 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from data.builder import splits
-from data.builder.findings import Finding, InputError
-from data.builder.manifest import Manifest, ManifestRow
-from data.builder.pseudonyms import Pseudonyms
+from data.manifest import splits
+from data.manifest.manifest import Manifest
+from data.manifest.pseudonyms import Pseudonyms
+from data.manifest.rows import ManifestRow
+from data.problems import InputError, Problem
 
 # Enough files to read in parallel and to shuffle by.
 _MIN_SHARDS = 8
@@ -66,7 +67,7 @@ def assign_splits(
       f"{error} Name fewer splits, as --split_fractions=train=1, or give a "
       "split column."
     )
-    raise InputError([Finding("too few patients", message)]) from error
+    raise InputError([Problem("too few patients", message)]) from error
 
 
 def plan_shards(

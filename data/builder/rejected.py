@@ -6,8 +6,8 @@ import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from data.builder.findings import Finding
-from data.builder.manifest import ManifestRow
+from data.manifest.rows import ManifestRow
+from data.problems import Problem
 
 FILE_NAME = "rejected.csv"
 HINT = (
@@ -16,12 +16,12 @@ HINT = (
 )
 
 
-def findings(
+def problems(
   rows: Iterable[ManifestRow], bad: Mapping[int, tuple[str, str]]
-) -> list[Finding]:
-  """Returns a finding for each bad image, given {row: (kind, reason)}."""
+) -> list[Problem]:
+  """Returns a problem for each bad image, given {row: (kind, reason)}."""
   return [
-    Finding(
+    Problem(
       bad[row.row][0],
       f"Expected an image in {row.image!r}. Received: {bad[row.row][1]}.",
       row.row,

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from data.builder import pseudonyms
-from data.builder.manifest import Manifest
 from data.builder.options import BuildOptions
-from data.dataset_json import DatasetDescription, SplitDescription
+from data.manifest import pseudonyms
+from data.manifest.manifest import Manifest
+from data.records.dataset_json import DatasetDescription, SplitDescription
 
 _CLASSES_SHOWN = 12
 _SIZES_SHOWN = 10

@@ -11,7 +11,7 @@ from pathlib import Path
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from data.dataset_json import shard_name
+from data.records.dataset_json import shard_name
 
 _DESCRIPTION = (
   "Images in bags, one bag a patient or case, written by "

@@ -6,8 +6,12 @@ import collections
 import hashlib
 import math
 
-from data.builder.image_bytes import CleanImage
-from data.dataset_json import ImageSizes, SplitDescription, patient_digest
+from data.images.image_bytes import CleanImage
+from data.records.dataset_json import (
+  ImageSizes,
+  SplitDescription,
+  patient_digest,
+)
 
 _VALUE_NAMES = {1.0: "1", 0.0: "0", -1.0: "-1"}
 

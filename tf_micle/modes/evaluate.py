@@ -8,14 +8,11 @@ import re
 
 from absl import logging
 
-from tf_micle import (
-  evaluation,
-  provenance,
-  report_page,
-  scoring,
-  trained_on,
-  tuned_run,
-)
+from tf_micle.evaluation import evaluate as evaluation
+from tf_micle.evaluation import scoring
+from tf_micle.loading import tuned_run
+from tf_micle.report import page as report_page
+from tf_micle.runs import provenance, trained_on
 
 _WRONG_CASES = 24
 
@@ -33,23 +30,23 @@ class EvaluateMode:
   seed: int
 
 
-def run(mode, options, strategy, data, findings, *, own_data):
+def run(mode, options, strategy, data, problems, *, own_data):
   """Evaluates a fine-tuned run on a split.
 
   Args:
     mode: `EvaluateMode`.
-    options: `finetuning.FinetuneOptions`, the run's.
+    options: `options.FinetuneOptions`, the run's.
     strategy: `tf.distribute.Strategy`.
     data: `data.access.DataAccess`.
-    findings: `flags.findings.Findings`; faults that are known already.
+    problems: `flags.problems.Problems`; faults that are known already.
     own_data: whether the data are those that the run was trained on.
 
   Returns:
     The folder of the evaluation, and a summary of it to print.
   """
-  source, tuned, other, warnings = _open(mode, data, findings)
+  source, tuned, other, warnings = _open(mode, data, problems)
   with strategy.scope():
-    restored = findings.collect(tuned.classifier, options, mode.checkpoint)
+    restored = problems.collect(tuned.classifier, options, mode.checkpoint)
   source = data.by_unit(source)
   table = data.table(source)
   items = scoring.unscored(
@@ -59,14 +56,14 @@ def run(mode, options, strategy, data, findings, *, own_data):
     class_names=source.class_names,
     trained_names=tuned.class_names,
   )
-  findings.collect(evaluation.check, items, other and other[1])
-  findings.stop_if_any()
+  problems.collect(evaluation.check, items, other and other[1])
+  problems.stop_if_any()
   model, path = restored
   logging.info("Scoring %d images of %s.", source.num_images, source.name)
-  predictions = findings.collect(
+  predictions = problems.collect(
     scoring.score, model, data.image_batches(source), table, items
   )
-  findings.stop_if_any()
+  problems.stop_if_any()
   result = evaluation.evaluate(
     predictions,
     specificity=mode.specificity,
@@ -100,16 +97,16 @@ def run(mode, options, strategy, data, findings, *, own_data):
   return folder, evaluation.summary(result)
 
 
-def _open(mode, data, findings):
+def _open(mode, data, problems):
   """Opens data, run and the evaluation to compare with; says what to know."""
-  source = findings.collect(data.open, mode.eval_split)
-  tuned = findings.collect(tuned_run.TunedRun, mode.model_dir)
-  other = mode.compare and findings.collect(evaluation.load, mode.compare)
+  source = problems.collect(data.open, mode.eval_split)
+  tuned = problems.collect(tuned_run.TunedRun, mode.model_dir)
+  other = mode.compare and problems.collect(evaluation.load, mode.compare)
   warnings = []
   if source and tuned:
-    findings.add(*tuned.misfits(source.task, source.class_names))
-    warnings = _check_leakage(tuned, source, findings)
-  findings.stop_if_any()
+    problems.add(*tuned.misfits(source.task, source.class_names))
+    warnings = _check_leakage(tuned, source, problems)
+  problems.stop_if_any()
   if other:
     warnings += [f"The other model: {w}" for w in other[0].get("warnings", [])]
   for warning in warnings:
@@ -128,13 +125,13 @@ def _notes(source, table, tuned):
   return notes
 
 
-def _check_leakage(tuned, source, findings):
+def _check_leakage(tuned, source, problems):
   """Refuses patients that were trained on; returns what a reader must know."""
-  evaluated = findings.collect(trained_on.PatientSet.of, "evaluate", source)
+  evaluated = problems.collect(trained_on.PatientSet.of, "evaluate", source)
   if evaluated is None:
     return []
   faults, warnings = trained_on.check(tuned.trained_on, evaluated)
-  findings.add(*faults)
+  problems.add(*faults)
   return warnings
 
 

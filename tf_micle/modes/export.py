@@ -13,13 +13,9 @@ import tempfile
 import tensorflow as tf
 from absl import logging
 
-from tf_micle import (
-  checkpoint,
-  provenance,
-  run_network,
-  served_model,
-  warmup_requests,
-)
+from tf_micle.loading import run_network
+from tf_micle.runs import checkpoint, provenance
+from tf_micle.serving import saved_model, warmup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +29,7 @@ class ExportMode:
   warmup: bool
 
 
-def run(mode, views, findings):
+def run(mode, views, problems):
   """Exports a run.
 
   The version's folder is there whole or not at all, and what is there is never
@@ -41,20 +37,20 @@ def run(mode, views, findings):
 
   Args:
     mode: `ExportMode`.
-    views: `data.file_views.FileViews`, the run's.
-    findings: `flags.findings.Findings`; faults that are known already.
+    views: `data.views.file_views.FileViews`, the run's.
+    problems: `flags.problems.Problems`; faults that are known already.
 
   Returns:
     The folder of the version, and the names of its signatures.
   """
-  target = findings.collect(_target, mode)
-  findings.stop_if_any()
-  network = findings.collect(
+  target = problems.collect(_target, mode)
+  problems.stop_if_any()
+  network = problems.collect(
     run_network.open_run, mode.model_dir, mode.checkpoint
   )
-  findings.stop_if_any()
+  problems.stop_if_any()
   size = views.views.image_size
-  served = served_model.ServedModel(
+  served = saved_model.ServedModel(
     network, to_views=views.batch, image_size=size
   )
   os.makedirs(mode.export_dir, exist_ok=True)
@@ -78,14 +74,14 @@ def run(mode, views, findings):
         options=tf.saved_model.SaveOptions(save_debug_info=False),
       )
     if mode.warmup:
-      warmup_requests.write(
+      warmup.write(
         partial,
         served.signatures,
         model_name=model_name(mode.export_dir),
         image_size=size,
       )
-    findings.collect(_put, partial, target)
-    findings.stop_if_any()
+    problems.collect(_put, partial, target)
+    problems.stop_if_any()
   except BaseException:
     shutil.rmtree(partial, ignore_errors=True)
     raise

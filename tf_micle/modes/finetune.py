@@ -9,13 +9,11 @@ import math
 import tensorflow as tf
 from absl import logging
 
-from tf_micle import (
-  finetuning,
-  scoring,
-  supervised,
-  trained_on,
-  training_run,
-)
+from tf_micle.classifier import supervised
+from tf_micle.classifier.build import build_classifier
+from tf_micle.evaluation import scoring
+from tf_micle.runs import trained_on
+from tf_micle.training import session as training_session
 
 # At another image size the stem may be another, but no more.
 _LEAST_MATCHED = {"encoder": 0.9, "projection_head": 1}
@@ -34,40 +32,40 @@ class FinetuneMode:
   early_stopping: int
 
 
-def run(mode, options, session, data, findings):
+def run(mode, options, session, data, problems):
   """Fine-tunes.
 
   Args:
     mode: `FinetuneMode`.
-    options: `finetuning.FinetuneOptions`.
-    session: `training_run.Session`.
+    options: `options.FinetuneOptions`.
+    session: `session.Session`.
     data: `data.access.DataAccess`.
-    findings: `flags.findings.Findings`; faults that are known already.
+    problems: `flags.problems.Problems`; faults that are known already.
 
   Returns:
-    A `training_run.Outcome`.
+    A `session.Outcome`.
   """
-  source, validation = _open(mode, data, findings)
-  findings.collect(session.check, source, findings, picked_on=validation)
-  seen = findings.collect(session.seen_before)
-  findings.stop_if_any()
-  split, scored, own = _read(mode, source, validation, data, findings)
-  _check_leakage(own, seen, findings)
+  source, validation = _open(mode, data, problems)
+  problems.collect(session.check, source, problems, picked_on=validation)
+  seen = problems.collect(session.seen_before)
+  problems.stop_if_any()
+  split, scored, own = _read(mode, source, validation, data, problems)
+  _check_leakage(own, seen, problems)
   steps_per_epoch = split.num_items / options.train_batch_size
   train_steps = mode.train_steps
   if train_steps is None:
     train_steps = math.ceil(mode.train_epochs * steps_per_epoch)
   _say_what_is_learnt(split, train_steps)
-  with session.locked(findings):
+  with session.locked(problems):
     # Another process may have been at work here until now.
-    findings.collect(session.check, source, findings, picked_on=validation)
-    findings.stop_if_any()
+    problems.collect(session.check, source, problems, picked_on=validation)
+    problems.stop_if_any()
     return _train(
       mode,
       options,
       session,
       data,
-      findings,
+      problems,
       split=split,
       scored=scored,
       patients=seen + own,
@@ -81,7 +79,7 @@ def _train(
   options,
   session,
   data,
-  findings,
+  problems,
   *,
   split,
   scored,
@@ -93,7 +91,7 @@ def _train(
   session.clock.done("reading and checking what was asked for")
   source = split.source
   with session.strategy.scope():
-    model, parts = finetuning.build(
+    model, parts = build_classifier(
       options,
       task=source.task,
       num_classes=len(source.class_names),
@@ -101,14 +99,14 @@ def _train(
       train_steps=train_steps,
       class_weights=_class_weights(options, split.labels, source),
     )
-    training = training_run.TrainingRun(session, parts)
-    findings.collect(
+    training = training_session.TrainingRun(session, parts)
+    problems.collect(
       training.start,
       {name: least for name, least in _LEAST_MATCHED.items() if name in parts},
       source=source,
       train_steps=train_steps,
     )
-    findings.stop_if_any()
+    problems.stop_if_any()
   classes = {"task": source.task, "class_names": source.class_names}
   log = training.open_log(
     source, patients, picked_on=scored and scored.source, **classes
@@ -149,45 +147,45 @@ def _train(
   )
 
 
-def _read(mode, source, validation, data, findings):
+def _read(mode, source, validation, data, problems):
   """Reads the labels; returns what to learn, what to score, and whose it is."""
-  split = findings.collect(data.labelled, source, for_training=True)
-  scored = validation and findings.collect(
+  split = problems.collect(data.labelled, source, for_training=True)
+  scored = validation and problems.collect(
     data.labelled, validation, for_training=False
   )
-  findings.stop_if_any()
+  problems.stop_if_any()
   if source.task == "multi_class" and len(set(split.labels)) < 2:
-    findings.add(
+    problems.add(
       f"Expected at least two classes among the labels of {source.name} to "
       "learn from. Received one."
     )
   if scored:
     defined = scoring.defined_scores(scored.labels, len(source.class_names))
     if mode.select_by not in defined:
-      findings.add(
+      problems.add(
         f"Expected --select_by to be a score that the labels of "
         f"{validation.name} define: {', '.join(sorted(defined))}. Received: "
         f"--select_by={mode.select_by}"
       )
-  own = [findings.collect(trained_on.PatientSet.of, "finetune", split.source)]
+  own = [problems.collect(trained_on.PatientSet.of, "finetune", split.source)]
   if scored:
     own.append(
-      findings.collect(trained_on.PatientSet.of, "select", scored.source)
+      problems.collect(trained_on.PatientSet.of, "select", scored.source)
     )
-  findings.collect(data.check_parts, split)
-  findings.stop_if_any()
+  problems.collect(data.check_parts, split)
+  problems.stop_if_any()
   return split, scored, own
 
 
-def _check_leakage(own, seen, findings):
+def _check_leakage(own, seen, problems):
   """Refuses to pick a checkpoint on patients that were trained on."""
   if len(own) < 2:
     return
   # A run that goes on has seen its own validation split before.
   earlier = [one for one in seen if one not in own]
   faults, warnings = trained_on.check(own[:1] + earlier, own[1])
-  findings.add(*faults)
-  findings.stop_if_any()
+  problems.add(*faults)
+  problems.stop_if_any()
   for warning in warnings:
     logging.warning("%s", warning)
 
@@ -219,17 +217,17 @@ def _class_weights(options, labels, source):
   return supervised.balanced_class_weights(counts)
 
 
-def _open(mode, data, findings):
+def _open(mode, data, problems):
   """Opens what to train and to validate on; None where there is none."""
-  source = findings.collect(data.open, mode.train_split)
+  source = problems.collect(data.open, mode.train_split)
   if source and source.task == "unlabelled":
-    findings.add(
+    problems.add(
       f"Expected labels in {source.name}. Received an unlabelled data set: "
       "build it with --label_column or --label_columns."
     )
   if not source or mode.select_by == "none":
     return source, None
-  validation = findings.collect(
+  validation = problems.collect(
     data.open,
     mode.eval_split,
     hint=" The best checkpoint is picked on it: name another --eval_split, or "

@@ -13,17 +13,16 @@ import tensorflow as tf
 import tqdm
 from absl import logging
 
-from tf_micle import (
-  checkpoint,
+from tf_micle.loading import tuned_run
+from tf_micle.prediction import (
   embeddings_npz,
-  folder_lock,
   parquet,
-  prediction_files,
+  partial_files,
   projector,
-  stop_signal,
-  tuned_run,
 )
-from tf_micle.prediction_rows import RowWriter
+from tf_micle.prediction.rows import RowWriter
+from tf_micle.runs import checkpoint
+from tf_micle.system import folder_lock, stop_signal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,15 +56,15 @@ class Outcome:
   stopped: bool
 
 
-def run(mode, options, strategy, images, findings):
+def run(mode, options, strategy, images, problems):
   """Predicts.
 
   Args:
     mode: `PredictMode`.
-    options: `finetuning.FinetuneOptions`, the run's.
+    options: `options.FinetuneOptions`, the run's.
     strategy: `tf.distribute.Strategy`.
-    images: `data.listed_images.ListedImages`, None where it has faults.
-    findings: `flags.findings.Findings`; faults that are known already.
+    images: `data.batches.listed_images.ListedImages`, None where it has faults.
+    problems: `flags.problems.Problems`; faults that are known already.
 
   Returns:
     An `Outcome`.
@@ -74,20 +73,20 @@ def run(mode, options, strategy, images, findings):
     BadImagesError: an image is damaged, and `on_bad_image` is 'fail'. What is
       done is kept, and the same command goes on there.
   """
-  tuned = mode.model_dir and findings.collect(
+  tuned = mode.model_dir and problems.collect(
     tuned_run.TunedRun, mode.model_dir
   )
   if mode.output and mode.output.endswith(".parquet"):
-    findings.add(*parquet.fault())
+    problems.add(*parquet.fault())
   begun = bool(mode.output) and os.path.isdir(f"{mode.output}.partial")
   if not begun:
-    findings.add(*_occupied(mode))
-  findings.stop_if_any()
+    problems.add(*_occupied(mode))
+  problems.stop_if_any()
   with strategy.scope():
-    restored = findings.collect(tuned.classifier, options, mode.checkpoint)
-  findings.stop_if_any()
+    restored = problems.collect(tuned.classifier, options, mode.checkpoint)
+  problems.stop_if_any()
   model, path = restored
-  files = prediction_files.PredictionFiles(
+  files = partial_files.PredictionFiles(
     mode.output,
     {
       "images": images.digest,
@@ -103,26 +102,26 @@ def run(mode, options, strategy, images, findings):
   for note in images.notes:
     logging.warning("%s", note)
   with contextlib.ExitStack() as stack:
-    findings.collect(
+    problems.collect(
       stack.enter_context, folder_lock.held(files.folder, flag="--output")
     )
-    findings.stop_if_any()
+    problems.stop_if_any()
     stopped = False
     if not files.finished(mode.output):
-      stopped = _write(mode, options, tuned, model, images, files, findings)
+      stopped = _write(mode, options, tuned, model, images, files, problems)
     if not stopped:
       files.remove()
   return Outcome(files.counts["rows"], files.counts["rejected"], stopped)
 
 
-def _write(mode, options, tuned, model, images, files, findings):
+def _write(mode, options, tuned, model, images, files, problems):
   """Predicts what is left, and puts it in its place; whether it was stopped."""
   skip = mode.on_bad_image == "skip"
   fits = files.fits(may_have_rejected=skip)
   if not fits:
-    findings.add(*_occupied(mode))
-    findings.stop_if_any()
-    if os.path.exists(files.path(prediction_files.ROWS)):
+    problems.add(*_occupied(mode))
+    problems.stop_if_any()
+    if os.path.exists(files.path(partial_files.ROWS)):
       logging.warning(
         "%s was of another manifest, checkpoint or choice of outputs: starting "
         "from the first image.",
@@ -228,9 +227,9 @@ def _place(mode, files, class_names, unit):
   """Puts what is complete in its place, the predictions last."""
   width = _feature_width(files)
   count = files.counts["embedded"]
-  features = files.path(prediction_files.FEATURES)
+  features = files.path(partial_files.FEATURES)
   if mode.embeddings:
-    rows = files.path(prediction_files.PLACES)
+    rows = files.path(partial_files.PLACES)
     embeddings_npz.write(
       mode.embeddings,
       {
@@ -242,18 +241,16 @@ def _place(mode, files, class_names, unit):
     projector.write(
       mode.tensorboard_projector,
       features=features,
-      thumbnails=files.path(prediction_files.THUMBNAILS),
-      metadata=files.path(prediction_files.METADATA),
+      thumbnails=files.path(partial_files.THUMBNAILS),
+      metadata=files.path(partial_files.METADATA),
       count=min(count, projector.MOST),
       width=width,
     )
   if mode.on_bad_image == "skip":
     rejected = rejected_path(mode.output)
-    shutil.copyfile(
-      files.path(prediction_files.REJECTED), f"{rejected}.writing"
-    )
+    shutil.copyfile(files.path(partial_files.REJECTED), f"{rejected}.writing")
     os.replace(f"{rejected}.writing", rejected)
-  table = files.path(prediction_files.ROWS)
+  table = files.path(partial_files.ROWS)
   if mode.output.endswith(".parquet"):
     parquet.from_csv(
       table,
@@ -274,7 +271,7 @@ def rejected_path(output):
 def _feature_width(files):
   """Returns f, from how many bytes so many features take; 0 without any."""
   count = files.counts["embedded"]
-  size = os.path.getsize(files.path(prediction_files.FEATURES))
+  size = os.path.getsize(files.path(partial_files.FEATURES))
   return size // (4 * count) if count else 0
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-from tf_micle import pretraining, trained_on, training_run
+from tf_micle.contrastive.build import build_contrastive_model
+from tf_micle.runs import trained_on
+from tf_micle.training import session as training_session
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,38 +21,38 @@ class PretrainMode:
   train_epochs: int
 
 
-def run(mode, options, session, data, findings):
+def run(mode, options, session, data, problems):
   """Pretrains.
 
   Args:
     mode: `PretrainMode`.
-    options: `pretraining.PretrainOptions`.
-    session: `training_run.Session`.
+    options: `options.PretrainOptions`.
+    session: `session.Session`.
     data: `data.access.DataAccess`.
-    findings: `flags.findings.Findings`; faults that are known already.
+    problems: `flags.problems.Problems`; faults that are known already.
 
   Returns:
-    A `training_run.Outcome`.
+    A `session.Outcome`.
   """
-  source = findings.collect(data.open, mode.train_split)
-  validation = _probed(mode, data, source, findings)
-  steps_per_epoch = source and findings.collect(data.pairs_per_epoch, source)
-  findings.collect(session.check, source, findings)
-  seen = findings.collect(session.seen_before)
-  own = source and findings.collect(
+  source = problems.collect(data.open, mode.train_split)
+  validation = _probed(mode, data, source, problems)
+  steps_per_epoch = source and problems.collect(data.pairs_per_epoch, source)
+  problems.collect(session.check, source, problems)
+  seen = problems.collect(session.seen_before)
+  own = source and problems.collect(
     trained_on.PatientSet.of, "pretrain", source
   )
-  findings.stop_if_any()
-  with session.locked(findings):
+  problems.stop_if_any()
+  with session.locked(problems):
     # Another process may have been at work here until now.
-    findings.collect(session.check, source, findings)
-    findings.stop_if_any()
+    problems.collect(session.check, source, problems)
+    problems.stop_if_any()
     return _train(
       mode,
       options,
       session,
       data,
-      findings,
+      problems,
       source=source,
       validation=validation,
       patients=[*seen, own],
@@ -63,7 +65,7 @@ def _train(
   options,
   session,
   data,
-  findings,
+  problems,
   *,
   source,
   validation,
@@ -76,20 +78,20 @@ def _train(
   if train_steps is None:
     train_steps = mode.train_epochs * steps_per_epoch
   with session.strategy.scope():
-    model, parts = pretraining.build(
+    model, parts = build_contrastive_model(
       options,
       steps_per_epoch=steps_per_epoch,
       train_steps=train_steps,
       probe_outputs=len(validation.class_names) if validation else 0,
     )
-    training = training_run.TrainingRun(session, parts)
-    findings.collect(
+    training = training_session.TrainingRun(session, parts)
+    problems.collect(
       training.start,
       {"encoder": 1, "projection_head": 1},
       source=source,
       train_steps=train_steps,
     )
-    findings.stop_if_any()
+    problems.stop_if_any()
   log = training.open_log(source, patients)
   distributed = session.strategy.distribute_datasets_from_function
   training.draw_views(
@@ -119,12 +121,12 @@ def _train(
   )
 
 
-def _probed(mode, data, source, findings):
+def _probed(mode, data, source, problems):
   """Opens the split for the linear probe; None where there is no probe."""
   probing = mode.lineareval_while_pretraining
   if not source or not probing or source.task == "unlabelled":
     return None
-  return findings.collect(
+  return problems.collect(
     data.open,
     mode.eval_split,
     hint=" The linear probe is scored on it: name another --eval_split, or "

@@ -1,0 +1,188 @@
+"""Images that a manifest lists, without labels and without records."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import itertools
+import os
+from pathlib import Path
+
+import tqdm
+
+from data.builder import rejected
+from data.images import image_files
+from data.images.image_bytes import BadImageError, decodable_bytes
+from data.images.worker_pool import WorkerPool, default_workers
+from data.manifest.manifest import scan_manifest
+from data.manifest.rows import ManifestColumns, ManifestRow
+from data.problems import InputError, as_lines
+from data.views import file_views
+
+_CHUNK = 8
+_PATIENT_COLUMN = "patient_id"
+
+
+@dataclasses.dataclass(frozen=True)
+class ListOptions:
+  """Which images; fields are named as their flags are."""
+
+  manifest: str | None
+  image_root: str | None
+  image_column: str
+  patient_column: str | None
+  bag_column: str | None
+  on_bad_image: str
+  unit: str
+  eval_batch_size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+  """What has one prediction: an image, or all images of a bag.
+
+  Attributes:
+    rows: `ManifestRow`s of its images.
+    first: position of its first image among those of all items.
+  """
+
+  rows: tuple[ManifestRow, ...]
+  first: int
+
+
+class ListedImages:
+  """The images of a checked manifest, item by item.
+
+  Attributes:
+    items: list of `Item`, in the order of first appearance in the manifest.
+    num_images: images of all items, bad ones too.
+    digest: hexadecimal; tells one manifest, and one way to read it, from
+      another.
+    notes: what the user should know though it is no fault.
+    bad: position to the reason why the image cannot be taken; `batches` adds
+      to it what only decoding shows.
+  """
+
+  def __init__(self, manifest, files, options, views):
+    """See `open_listed`; `files` is `image_files.CheckedFiles`."""
+    self._views: file_views.FileViews = views
+    self._batch_size = options.eval_batch_size
+    groups = {}
+    for row in manifest.rows:
+      key = row.bag if options.unit == "bag" else row.row
+      groups.setdefault(key, []).append(row)
+    self.items, self._paths, self.bad = [], [], {}
+    for rows in groups.values():
+      self.items.append(Item(tuple(rows), len(self._paths)))
+      for row in rows:
+        if row.row in files.bad:
+          self.bad[len(self._paths)] = files.bad[row.row][1]
+        self._paths.append(files.paths.get(row.row))
+    self.num_images = len(self._paths)
+    self.notes = manifest.notes
+    self.digest = _digest(options, views)
+
+  def batches(self, first=0):
+    """Yields batches of views, from position `first` on; bad images have none.
+
+    Files are read and checked on all cores, a few batches ahead.
+
+    Yields:
+      Positions, int64 (b,), in rising order, and views, uint8
+      (b, image_size, image_size, 3); NumPy arrays.
+    """
+    read = functools.partial(_try_read, max_side=self._views.max_side)
+    with WorkerPool(default_workers(), self.num_images - first) as pool:
+
+      def encoded():
+        good = (
+          position
+          for position in range(first, self.num_images)
+          if self._paths[position] is not None
+        )
+        positions, named = itertools.tee(good)
+        paths = (self._paths[position] for position in named)
+        images = pool.ordered_map(read, paths, _CHUNK)
+        for position, image in zip(positions, images):
+          if isinstance(image, BadImageError):
+            self.bad[position] = str(image)
+          else:
+            yield position, image
+
+      yield from file_views.batches(
+        encoded, self._views, batch_size=self._batch_size
+      ).as_numpy_iterator()
+
+
+def _try_read(path, max_side):
+  """Reads an image in a worker; a bad one is a result, not a failure."""
+  try:
+    return decodable_bytes(path, max_side)
+  except BadImageError as error:
+    return error
+
+
+def open_listed(options, views):
+  """Reads a manifest and looks at the header of every image file.
+
+  Args:
+    options: `ListOptions`.
+    views: `file_views.FileViews`.
+
+  Returns:
+    `ListedImages`, None where the manifest cannot be read, and what is wrong, a
+    line each. Bad images are wrong with `on_bad_image` 'fail' only.
+  """
+  faults = list(_bad_paths(options))
+  if not options.manifest:
+    return None, faults
+  columns = ManifestColumns(
+    image=options.image_column,
+    patient=options.patient_column or _PATIENT_COLUMN,
+    bag=options.bag_column,
+    optional=frozenset(() if options.patient_column else (_PATIENT_COLUMN,)),
+  )
+  try:
+    manifest, problems = scan_manifest(Path(options.manifest), columns)
+  except InputError as error:
+    return None, faults + as_lines(error.problems)
+  if faults:
+    return None, faults + as_lines(problems)
+  count = len(manifest.rows)
+  with WorkerPool(default_workers(), count) as pool:
+    files = image_files.check_image_files(
+      manifest.rows,
+      options.image_root,
+      pool,
+      functools.partial(
+        tqdm.tqdm, desc="Checking images", total=count, unit=" images"
+      ),
+    )
+  problems += files.problems
+  if options.on_bad_image == "fail" and files.bad:
+    problems += rejected.problems(manifest.rows, files.bad)
+  faults += as_lines(sorted(problems, key=lambda f: f.row or 0))
+  if options.on_bad_image == "fail" and files.bad:
+    faults.append(rejected.HINT)
+  if faults:
+    return None, faults
+  return ListedImages(manifest, files, options, views), []
+
+
+def _bad_paths(options):
+  if not options.manifest:
+    yield "Expected --manifest, the CSV file of the images. Received: nothing"
+  if not options.image_root or not os.path.isdir(options.image_root):
+    yield (
+      "Expected --image_root, the folder that the manifest's paths begin in. "
+      f"Received: {options.image_root or 'nothing'}"
+    )
+
+
+def _digest(options, views):
+  digest = hashlib.sha256(Path(options.manifest).read_bytes())
+  root = os.path.realpath(options.image_root)
+  columns = options.image_column, options.patient_column, options.bag_column
+  digest.update(repr((root, columns, options.unit, views)).encode())
+  return digest.hexdigest()

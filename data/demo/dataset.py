@@ -1,0 +1,148 @@
+"""Demo data: a synthetic multi-view data set, deterministic from a seed.
+
+Skin lesions photographed by hand. A patient has one condition and 1 to 6
+photographs, each of another of the patient's lesions. The condition (the label)
+is a family of outlines and textures; a lesion is one member of it. What else
+differs between the photographs of a patient (pose, light, skin tone and lesion
+colour as seen under that light, hairs, camera) says nothing about the
+condition, and most of it is not undone by SimCLR's augmentations. So pairs of
+distinct photographs (MICLe) teach invariances that two views of one photograph
+(SimCLR) do not.
+
+The `external` split comes from another clinic, with shifted nuisances.
+
+The result is images plus a manifest, for the same builder as anybody's data:
+
+  python -m data.demo --output_dir=DEMO
+  python -m data.build_tfrecords --manifest=DEMO/manifest.csv \
+      --image_root=DEMO --output_dir=RECORDS
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from data.builder import build
+from data.demo.lesions import CONDITIONS, draw_lesion
+from data.demo.photographs import EXTERNAL, HOME, Photograph, photograph
+
+# Where run.py keeps the demo's records.
+RECORDS = os.path.join("runs", "demo-data")
+MAX_IMAGES = 6  # A patient has 1 to 6 images, uniformly: 3.5 on average.
+PATIENTS = {"train": 400, "validation": 100, "test": 120, "external": 120}
+METADATA_COLUMNS = ("clinic", "skin")
+MANIFEST_COLUMNS = ("image", "patient_id", "label", "split", *METADATA_COLUMNS)
+# The patients are invented, so their key is no secret; with one that is fixed
+# the demo's records are the same everywhere, and so are its runs.
+_ID_KEY = "d0" * 32
+
+CLINICS = {"external": EXTERNAL}  # Splits not named here are HOME's.
+
+# Of every 20 patients in a row, how many have each condition.
+_PREVALENCE = (4, 4, 4, 3, 3, 2)
+_CONDITION_CYCLE = np.repeat(list(CONDITIONS), _PREVALENCE)
+
+
+def draw_patient(
+  split: str, index: int, seed: int
+) -> tuple[str, list[Photograph]]:
+  """The condition and photographs of one patient, whatever the others are."""
+  rng = np.random.default_rng([seed, list(PATIENTS).index(split), index])
+  condition = _CONDITION_CYCLE[index * 7 % len(_CONDITION_CYCLE)]
+  clinic = CLINICS.get(split, HOME)
+  count = rng.integers(1, MAX_IMAGES + 1)
+  images = [
+    photograph(draw_lesion(condition, rng), clinic, rng) for _ in range(count)
+  ]
+  return condition, images
+
+
+def _replace_file(path: str, content: bytes):
+  """Writes a file whole or not at all."""
+  partial = f"{path}.{os.getpid()}.partial"
+  with open(partial, "wb") as file:
+    file.write(content)
+  os.replace(partial, path)
+
+
+def write_demo(
+  output_dir: str | os.PathLike,
+  *,
+  seed: int = 0,
+  patients: Mapping[str, int] | None = None,
+) -> str:
+  """Writes the demo's images and, last, its manifest.
+
+  Args:
+    output_dir: Folder to write `images/*.jpg` and `manifest.csv` in; the
+      manifest's `image` column is relative to it. Made if missing.
+    seed: A whole number from 0. The same seed gives the same files.
+    patients: Number of patients of each split; PATIENTS by default. A patient
+      does not depend on the number of the others.
+
+  Returns:
+    The manifest's path.
+
+  Raises:
+    ValueError: The seed or a number of patients is out of range, or a split
+      is unknown.
+    FileExistsError: There is a manifest already.
+  """
+  patients = PATIENTS if patients is None else patients
+  if seed < 0:
+    raise ValueError(f"Expected a seed of 0 or more. Received: seed={seed}")
+  if (
+    not set(patients) <= set(PATIENTS) or min(patients.values(), default=0) < 0
+  ):
+    raise ValueError(
+      f"Expected patients to map some of {list(PATIENTS)} to 0 or more. "
+      f"Received: patients={dict(patients)}"
+    )
+  manifest = os.path.join(output_dir, "manifest.csv")
+  if os.path.exists(manifest):
+    raise FileExistsError(f"Expected no manifest yet. Found: {manifest}")
+  os.makedirs(os.path.join(output_dir, "images"), exist_ok=True)
+  table = io.StringIO()
+  rows = csv.writer(table, lineterminator="\n")
+  rows.writerow(MANIFEST_COLUMNS)
+  for split, count in patients.items():
+    clinic = CLINICS.get(split, HOME).name
+    for i in range(count):
+      patient_id = f"{split}-{i:04d}"
+      condition, images = draw_patient(split, i, seed)
+      for j, image in enumerate(images):
+        name = f"images/{patient_id}-{j}.jpg"
+        _replace_file(os.path.join(output_dir, name), image.jpeg)
+        rows.writerow([name, patient_id, condition, split, clinic, image.skin])
+  _replace_file(manifest, table.getvalue().encode())
+  return manifest
+
+
+def demo_records(output_dir: str | os.PathLike) -> str:
+  """Makes the demo's images and, from them, its bag TFRecords, once.
+
+  Args:
+    output_dir: Folder of the records; the images are made beside it. What is
+      there already is left as it is.
+
+  Returns:
+    The folder of the records.
+  """
+  records, images = os.fspath(output_dir), f"{output_dir}-images"
+  manifest = os.path.join(images, "manifest.csv")
+  if not os.path.exists(manifest) and not os.path.exists(records):
+    write_demo(images)
+  if not os.path.exists(records):
+    key = f"{records}.id_key"
+    _replace_file(key, _ID_KEY.encode())
+    os.chmod(key, 0o600)
+    options = build.BuildOptions(
+      manifest, images, records, metadata_columns=METADATA_COLUMNS
+    )
+    build.build(options, show_progress=True)
+  return records

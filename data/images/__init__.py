@@ -1,0 +1,1 @@
+"""Image files: checked, cleaned, decoded."""

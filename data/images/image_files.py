@@ -1,0 +1,146 @@
+"""Checks the image files that a manifest names, before they are converted."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from data.images.image_bytes import BadImageError, check_header
+from data.images.worker_pool import WorkerPool
+from data.manifest.rows import ManifestRow
+from data.problems import Problem
+
+_CHUNK = 64
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+
+
+class ImageFile(NamedTuple):
+  """Where an image is, and what is wrong with it.
+
+  Attributes:
+    path: real path, symbolic links followed; '' when it leaves the root.
+    kind: name of the fault, '' when there is none.
+    reason: why, without naming a file.
+  """
+
+  path: str
+  kind: str = ""
+  reason: str = ""
+
+
+class CheckedFiles(NamedTuple):
+  """The outcome of `check_image_files`.
+
+  Attributes:
+    paths: real path of each row's image, by row number; sound ones only.
+    bad: faults of image files (missing, not readable, not an image) as
+      {row number: (kind, reason)}.
+    problems: faults of the manifest: paths that leave the image root, images
+      that are listed twice.
+  """
+
+  paths: dict[int, str]
+  bad: dict[int, tuple[str, str]]
+  problems: list[Problem]
+
+
+def check_image_files(
+  rows: Sequence[ManifestRow],
+  image_root: str,
+  pool: WorkerPool,
+  progress=lambda results: results,
+) -> CheckedFiles:
+  """Opens every image file and reads its header.
+
+  Args:
+    rows: of the manifest.
+    image_root: folder that all images must be in, links followed.
+    pool: does the work.
+    progress: wraps the iterable of results, for a progress bar.
+  """
+  check = functools.partial(check_one, root=os.path.realpath(image_root))
+  results: Iterable[ImageFile] = progress(
+    pool.ordered_map(check, (row.image for row in rows), _CHUNK)
+  )
+  paths, bad, problems = {}, {}, []
+  first_row: dict[str, ManifestRow] = {}
+  for file, row in zip(results, rows):
+    if not file.path:
+      message = (
+        f"Expected an image inside --image_root. Received {row.image!r}, "
+        f"{file.reason}."
+      )
+      problems.append(Problem(file.kind, message, row.row))
+      continue
+    first = first_row.setdefault(file.path, row)
+    if first is not row:
+      problems.append(_listed_twice(row, first))
+    elif file.kind:
+      bad[row.row] = file.kind, file.reason
+    else:
+      paths[row.row] = file.path
+  return CheckedFiles(paths, bad, problems)
+
+
+def check_one(image: str, root: str) -> ImageFile:
+  """Finds and checks one image; `root` is a real path."""
+  try:
+    path = _find(image, root)
+  except ValueError:  # a NUL character
+    path = None
+  if path is None:
+    return ImageFile("", "path outside the image root", "which leads out of it")
+  try:
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+      what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+      return ImageFile(path, "not a file", f"it is {what}")
+    check_header(path)
+  except FileNotFoundError:
+    return ImageFile(path, "missing image file", "there is no such file")
+  except OSError as error:
+    reason = f"it cannot be read ({error.strerror})"
+    return ImageFile(path, "unreadable image file", reason)
+  except BadImageError as error:
+    return ImageFile(path, "unreadable image file", str(error))
+  return ImageFile(path)
+
+
+def _find(image: str, root: str) -> str | None:
+  """Returns the real path, None if it is outside of `root`.
+
+  Windows separators and the other Unicode form (macOS writes accents as two
+  characters) are tried where the path as given does not exist.
+  """
+  if _DRIVE.match(image):
+    return None
+  names = dict.fromkeys((image, image.replace("\\", "/")))
+  names = dict.fromkeys(
+    unicodedata.normalize(form, name) if form else name
+    for form in ("", "NFC", "NFD")
+    for name in names
+  )
+  paths = [os.path.realpath(os.path.join(root, name)) for name in names]
+  inside = [p for p in paths if os.path.commonpath([root, p]) == root]
+  if len(inside) < len(paths):
+    return None
+  return next((path for path in inside if os.path.exists(path)), inside[0])
+
+
+def _listed_twice(row: ManifestRow, first: ManifestRow) -> Problem:
+  if row.patient != first.patient:
+    message = (
+      f"Expected each image under one patient. Received {row.image!r} under "
+      f"{row.patient!r} here and under {first.patient!r} in row {first.row}."
+    )
+    return Problem("image of two patients", message, row.row)
+  message = (
+    f"Expected each image once. Received {row.image!r} again, which row "
+    f"{first.row} lists already: remove one of the rows."
+  )
+  return Problem("duplicate image", message, row.row)

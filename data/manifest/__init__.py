@@ -1,0 +1,1 @@
+"""The CSV manifest: table, labels, splits, pseudonyms."""

@@ -1,0 +1,55 @@
+"""What no single row of a manifest shows to be wrong."""
+
+from __future__ import annotations
+
+import collections
+
+from data.manifest.rows import ManifestRow
+from data.problems import Problem
+
+_MOST_METADATA_VALUES = 50
+_ROWS_NAMED = 5
+
+
+def patients_in_two_splits(rows: list[ManifestRow]) -> list[Problem]:
+  """Finds patients whose images would be trained on and tested on."""
+  splits: dict[str, dict[str, list[int]]] = collections.defaultdict(dict)
+  for row in rows:
+    if row.split and row.patient:
+      splits[row.patient].setdefault(row.split, []).append(row.row)
+  problems = []
+  for patient, places in splits.items():
+    if len(places) > 1:
+      told = "; ".join(f"{s!r} {_name_rows(r)}" for s, r in places.items())
+      message = (
+        f"Expected patient {patient!r} in one split. Received {told}: move "
+        "all images of the patient to one split."
+      )
+      first = min(rows[0] for rows in places.values())
+      problems.append(Problem("patient in two splits", message, first))
+  return problems
+
+
+def too_many_values(
+  rows: list[ManifestRow], names: tuple[str, ...]
+) -> list[Problem]:
+  """Refuses metadata that may tell patients apart: dates, ages in days."""
+  problems = []
+  for place, name in enumerate(names):
+    values = {row.metadata[place] for row in rows}
+    if len(values) > _MOST_METADATA_VALUES:
+      message = (
+        f"--metadata_columns: Expected at most {_MOST_METADATA_VALUES} "
+        f"different values in column {name!r}, which are stored as they are. "
+        f"Received {len(values)}, by which a patient may be found: group them "
+        "first, ages to decades and dates to years."
+      )
+      problems.append(Problem("too many values", message))
+  return problems
+
+
+def _name_rows(rows: list[int]) -> str:
+  more = len(rows) - _ROWS_NAMED
+  named = ", ".join(str(row) for row in rows[:_ROWS_NAMED])
+  tail = f" and {more} more" if more > 0 else ""
+  return f'(row{"s" if len(rows) > 1 else ""} {named}{tail})'

@@ -1,0 +1,61 @@
+"""What is wrong with a user's input, collected so that all is told at once."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_LINES_IN_FULL = 100
+
+
+class Problem(NamedTuple):
+  """One fault of the input.
+
+  Attributes:
+    kind: short name of the fault, for counting: 'missing image file'.
+    message: what was expected, what came, and what to do.
+    row: row of the manifest as a spreadsheet numbers it (the header is row 1),
+      None when the fault belongs to no row.
+  """
+
+  kind: str
+  message: str
+  row: int | None = None
+
+  def __str__(self) -> str:
+    place = "" if self.row is None else f"row {self.row}: "
+    return f"{place}{self.message}"
+
+
+class InputError(ValueError):
+  """Input that the user can cure.
+
+  Attributes:
+    problems: tuple of `Problem`, in the order of the rows.
+  """
+
+  def __init__(self, problems: Sequence[Problem], note: str = ""):
+    """Keeps the problems sorted by row; `note` is printed under them."""
+    self.problems = tuple(sorted(problems, key=lambda f: f.row or 0))
+    super().__init__(format_report(self.problems, note))
+
+
+def format_report(problems: Sequence[Problem], note: str = "") -> str:
+  """Writes problems one a line, the first 100 in full, the rest counted."""
+  plural = "problem" if len(problems) == 1 else "problems"
+  lines = [f"{len(problems)} {plural} found, nothing was written:"]
+  lines += [f"  {line}" for line in as_lines(problems)]
+  if note:
+    lines.append(note)
+  return "\n".join(lines)
+
+
+def as_lines(problems: Sequence[Problem]) -> list[str]:
+  """Returns a line each for the first 100, and one that counts the rest."""
+  lines = [str(problem) for problem in problems[:_LINES_IN_FULL]]
+  rest = collections.Counter(f.kind for f in problems[_LINES_IN_FULL:])
+  if rest:
+    kinds = ", ".join(f"{kind}: {n}" for kind, n in rest.most_common())
+    lines.append(f"and {sum(rest.values())} more ({kinds})")
+  return lines

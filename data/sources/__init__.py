@@ -1,0 +1,1 @@
+"""Splits as streams of bags: bag TFRecords or TFDS."""

@@ -1,0 +1,1 @@
+"""Views on the host: decode, crop, resize, flip, rotate."""

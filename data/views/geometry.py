@@ -1,0 +1,203 @@
+"""Geometry on the host, in uint8: decode, crop, resize, flip, rotate.
+
+TensorFlow Addons' transforms do not compile under XLA and want the host; this
+is the one file that imports it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import warnings
+
+import tensorflow as tf
+
+from data.images.decode import decode
+
+# Each with the pixels of an image that one of its result is made of.
+_PIXELS_TOUCHED = {"bicubic": 16, "bilinear": 4}
+RESIZE_METHODS = tuple(_PIXELS_TOUCHED)
+
+# SimCLR evaluates on the central 87.5% of a side, but on whole small images.
+_EVAL_CROP_PROPORTION = 0.875
+_SMALL_IMAGE_SIZE = 32
+
+# The colours of a JPEG's pixel depend on its neighbours in a block of up to 16:
+# a part that is decoded alone may differ along its edge.
+_JPEG_MARGIN = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewOptions:
+  """How a view is cut from an image.
+
+  Attributes:
+    image_size: pixels a side of the square view.
+    min_crop_area: smallest share of the image's area in a crop, in (0, 1].
+      SimCLR's is 0.08; small lesions and small images need gentler crops.
+    resize_method: one of `RESIZE_METHODS`; SimCLR's is bicubic.
+    horizontal_flip: whether half the views are mirrored left to right.
+    rotation_degrees: views turn by an angle uniform in +- this; 0 is off.
+  """
+
+  image_size: int
+  min_crop_area: float = 0.08
+  resize_method: str = "bicubic"
+  horizontal_flip: bool = True
+  rotation_degrees: float = 0.0
+
+
+def random_views(encoded, seed, options, *, count):
+  """Cuts random views: crop, resize, flip, rotate (SimCLR, appendix A).
+
+  A crop's area share is uniform in [min_crop_area, 1], its aspect ratio in
+  [3/4, 4/3]; the flip is left-right with probability one half.
+
+  Args:
+    encoded: string (), an image as `decode` takes it. It is decoded once, and
+      of a JPEG only what the crops cover.
+    seed: int64 (2,), for stateless draws.
+    options: `ViewOptions`.
+    count: of views.
+
+  Returns:
+    uint8 (count, image_size, image_size, 3).
+  """
+  # Drawn at once: an operation's overhead is felt where images are small.
+  seeds = tf.unstack(tf.reshape(tf.random.split(seed, 3 * count), (-1, 3, 2)))
+  is_jpeg = tf.io.is_jpeg(encoded)
+  whole = tf.cond(
+    is_jpeg,
+    lambda: tf.zeros((0, 0, 3), tf.uint8),
+    lambda: decode(encoded),
+  )
+  shape = tf.cond(
+    is_jpeg,
+    lambda: tf.io.extract_jpeg_shape(encoded),
+    lambda: tf.shape(whole),
+  )
+  crops = [_draw_crop(shape, own[0], options.min_crop_area) for own in seeds]
+  image, corner = tf.cond(
+    is_jpeg,
+    lambda: _decode_around(encoded, shape, crops),
+    lambda: (whole, tf.zeros(2, tf.int32)),
+  )
+  views = []
+  for (begin, size), own in zip(crops, seeds):
+    at = tf.concat([begin - corner, [0]], axis=0)
+    view = tf.slice(image, at, tf.concat([size, [3]], axis=0))
+    view = _resize(view, options)
+    if options.horizontal_flip:
+      view = _flip_if(own[1, 0] % 2 == 0, view)
+    if options.rotation_degrees:
+      view = _random_rotation(view, own[2], options.rotation_degrees)
+    views.append(view)
+  return tf.stack(views)
+
+
+def center_view(image, options):
+  """Cuts the view that evaluation uses: central crop, resize, no chance.
+
+  Args:
+    image: uint8 (h, w, 3).
+    options: `ViewOptions`.
+
+  Returns:
+    uint8 (image_size, image_size, 3).
+  """
+  if options.image_size > _SMALL_IMAGE_SIZE:
+    height, width = tf.unstack(tf.shape(image)[:2])
+    shorter = tf.cast(tf.minimum(height, width), tf.float32)
+    side = tf.cast(tf.round(shorter * _EVAL_CROP_PROPORTION), tf.int32)
+    side = tf.maximum(side, 1)
+    top, left = (height - side) // 2, (width - side) // 2
+    image = tf.image.crop_to_bounding_box(image, top, left, side, side)
+  return _resize(image, options)
+
+
+def center_steps(options):
+  """Returns what `center_view` does, a line a step."""
+  size = options.image_size
+  steps = [f"resize to {size} x {size}, {options.resize_method}"]
+  if size > _SMALL_IMAGE_SIZE:
+    part = f"{_EVAL_CROP_PROPORTION:.1%}"
+    steps.insert(0, f"cut the central square, {part} of the shorter side")
+  return steps
+
+
+def _draw_crop(shape, seed, min_area):
+  """Returns a crop's first row and column, (2,), and its size, (2,)."""
+  begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+    shape,
+    bounding_boxes=tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
+    seed=seed,
+    min_object_covered=0.0,
+    aspect_ratio_range=(3 / 4, 4 / 3),
+    area_range=(min_area, 1.0),
+    max_attempts=100,
+    use_image_if_no_bounding_boxes=True,
+  )
+  return begin[:2], size[:2]
+
+
+def _decode_around(encoded, shape, crops):
+  """Decodes the part of a JPEG that holds all crops.
+
+  Args:
+    encoded: string ().
+    shape: int32 (3,), the image's.
+    crops: list of what `_draw_crop` returned.
+
+  Returns:
+    uint8 (h, w, 3), equal to that part of the whole image, and int32 (2,), its
+    first row and column.
+  """
+  begins = tf.stack([begin for begin, _ in crops])
+  ends = tf.stack([begin + size for begin, size in crops])
+  first = tf.reduce_min(begins, axis=0) - _JPEG_MARGIN
+  last = tf.reduce_max(ends, axis=0) + _JPEG_MARGIN
+  first, last = tf.maximum(first, 0), tf.minimum(last, shape[:2])
+  window = tf.concat([first, last - first], axis=0)
+  image = tf.io.decode_and_crop_jpeg(encoded, window, channels=3)
+  return image, first
+
+
+def _resize(image, options):
+  size = options.image_size
+
+  def resize(image):
+    return tf.image.resize(image, (size, size), options.resize_method)
+
+  # The kernel makes a float of a pixel each time that it touches it, so a
+  # float copy pays where that is more often than once.
+  touched = _PIXELS_TOUCHED[options.resize_method] * size * size * 3
+  image = tf.cond(
+    tf.size(image) < touched,
+    lambda: resize(tf.cast(image, tf.float32)),
+    lambda: resize(image),
+  )
+  image = tf.round(image)
+  if options.resize_method == "bicubic":
+    # It overshoots. (tf.saturate_cast takes several times as long.)
+    image = tf.minimum(tf.maximum(image, 0.0), 255.0)
+  return tf.ensure_shape(tf.cast(image, tf.uint8), (size, size, 3))
+
+
+def _flip_if(condition, image):
+  return tf.cond(condition, lambda: tf.reverse(image, [1]), lambda: image)
+
+
+def _random_rotation(image, seed, degrees):
+  limit = math.radians(degrees)
+  angle = tf.random.stateless_uniform((), seed, -limit, limit)
+  return _addons().image.rotate(image, angle, interpolation="bilinear")
+
+
+@functools.cache
+def _addons():
+  """Imports TensorFlow Addons, less its notice of the end of its life."""
+  with warnings.catch_warnings():
+    warnings.simplefilter("ignore", UserWarning)
+    import tensorflow_addons
+  return tensorflow_addons

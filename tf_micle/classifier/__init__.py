@@ -1,0 +1,1 @@
+"""The fine-tuned classifier: model, losses, bag pooling, freezing."""

@@ -1,0 +1,221 @@
+"""The fine-tuning step, and what a fine-tuned network says of images."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tf_micle.classifier import supervised
+from tf_micle.optimization import optimizers
+from tf_micle.views import photometry, view_batch
+
+TASKS = ("multi_class", "multi_label")
+
+
+class Classifier(tf.keras.Model):
+  """An encoder under a linear head, for images or for bags of them.
+
+  Batches are dicts: `views` uint8 (b, v, h, w, 3), and `label` int64 (b, v) or
+  `labels` float32 (b, v, classes); see `supervised.masked_loss` for unknown
+  ones. Without pooling each view has a prediction of its own. With it the v
+  views are images of one bag, whose label is that of the first.
+
+  `model.predict` takes such batches, labels or not, and returns their images'
+  `features`, float32 (b * v, f): so evaluation runs under any strategy. Pooling
+  and head, which cost little, come after (`probabilities`,
+  `bag_probabilities`).
+  """
+
+  def __init__(
+    self,
+    encoder,
+    head,
+    *,
+    task,
+    photometry_options,
+    projection_head=None,
+    layer=0,
+    pooling=None,
+    uncertain="ignore",
+    focal_gamma=0.0,
+    seed=0,
+  ):
+    """Makes the model.
+
+    Args:
+      encoder: images float32 (n, h, w, 3) in [0, 1] to a dict with
+        `final_avg_pool` (n, f).
+      head: features (n, f) to logits (n, classes).
+      task: 'multi_class' (softmax) or 'multi_label' (sigmoid).
+      photometry_options: `photometry_options.PhotometryOptions`.
+      projection_head: `heads.ProjectionHead`, or None where `layer` is 0.
+      layer: of the projection head whose output is the features (SimCLR v2,
+        arXiv 2006.10029, section 2); 0 is the encoder's output.
+      pooling: `pooling.BagPooling` for bags; None for images.
+      uncertain: as `policy` in `supervised.resolve_uncertain`.
+      focal_gamma: of `supervised.masked_loss`.
+      seed: with the step's number, it fixes the photometry.
+
+    Raises:
+      ValueError: for another task.
+    """
+    super().__init__()
+    if task not in TASKS:
+      raise ValueError(f"Expected task in {TASKS}. Received: task={task!r}")
+    self.encoder = encoder
+    self.projection_head = projection_head
+    self.pooling = pooling
+    self.head = head
+    self._task = task
+    self._layer = layer
+    self._photometry_options = photometry_options
+    self._uncertain = uncertain
+    self._focal_gamma = focal_gamma
+    self._seed = seed
+    # Each replica returns what is already the mean over all of them.
+    self.distribute_reduction_method = "first"
+    names = ("loss", "supervised_loss", "accuracy")
+    self._means = {name: tf.keras.metrics.Mean(name) for name in names}
+
+  @property
+  def metrics(self):
+    """The running means, which Keras resets at the start of an epoch."""
+    return list(self._means.values())
+
+  def compile(self, optimizer, *, l2=0.0, class_weights=None, **kwargs):
+    """Takes what only training needs.
+
+    Args:
+      optimizer: built for `trainable_variables`.
+      l2: coefficient of `optimizers.l2_penalty` of these in the loss.
+      class_weights: of `supervised.masked_loss`.
+      **kwargs: what Keras's `compile` takes.
+    """
+    super().compile(optimizer=optimizer, **kwargs)
+    self._l2 = l2
+    self._class_weights = class_weights
+
+  def see(self, views, step):
+    """Returns views as in training at `step`; see `view_batch.augment`."""
+    return view_batch.augment(views, self._seed, step, self._photometry_options)
+
+  # Nothing in the steps needs AutoGraph; converting the network takes seconds.
+  @tf.autograph.experimental.do_not_convert
+  def train_step(self, batch):
+    """Updates once; returns means since the last reset, and the step's rate."""
+    seen = self.see(batch["views"], self.optimizer.iterations)
+    labels = supervised.resolve_uncertain(self._labels(batch), self._uncertain)
+    trained = self.trainable_variables
+    replicas = self.distribute_strategy.num_replicas_in_sync
+    # Watching what is trained only, frozen layers keep no activations.
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+      tape.watch(trained)
+      logits = self._logits(seen)
+      losses, known = supervised.masked_loss(
+        logits,
+        labels,
+        focal_gamma=self._focal_gamma,
+        class_weights=self._class_weights,
+      )
+      supervised_loss = supervised.mean_over_known(losses, known)
+      loss = supervised_loss
+      if self._l2:
+        loss += self._l2 * optimizers.l2_penalty(trained)
+      # Optimisers sum gradients over replicas.
+      share = optimizers.scaled(self.optimizer, loss / replicas)
+    gradients = tape.gradient(share, trained)
+    gradients = optimizers.unscaled(self.optimizer, gradients)
+    self.optimizer.apply_gradients(zip(gradients, trained))
+    right = tf.cast(supervised.correct(logits, labels), tf.float32)
+    return {
+      "loss": self._mean("loss", loss),
+      "supervised_loss": self._mean("supervised_loss", supervised_loss),
+      "accuracy": self._mean("accuracy", right, known),
+      # Keras sets it when it applies gradients: here it is the rate just used.
+      "learning_rate": tf.convert_to_tensor(self.optimizer.learning_rate),
+    }
+
+  @tf.autograph.experimental.do_not_convert
+  def predict_step(self, batch):
+    """Returns the features of a batch's views, float32 (b * v, f)."""
+    # `predict_on_batch` hands it over in a tuple of one.
+    batch, _, _ = tf.keras.utils.unpack_x_y_sample_weight(batch)
+    return self.features(view_batch.merge(batch["views"]))
+
+  def features(self, images):
+    """Returns what enters pooling or head, without any augmentation.
+
+    Args:
+      images: uint8 (n, h, w, 3).
+
+    Returns:
+      float32 (n, f).
+    """
+    return self.features_of(photometry.to_float(images), training=False)
+
+  def probabilities(self, features):
+    """Returns each class's or finding's probability.
+
+    Args:
+      features: float32 (n, f), of images.
+
+    Returns:
+      float32 (n, classes); for multi_class each row's sum is 1.
+    """
+    logits = self.head(features)
+    if self._task == "multi_class":
+      return tf.nn.softmax(logits)
+    return tf.sigmoid(logits)
+
+  def bag_probabilities(self, features, mask=None):
+    """Returns as `probabilities`, of bags: pooled, then classified.
+
+    Args:
+      features: float32 (b, m, f), of each bag's images.
+      mask: bool (b, m), True for the bag's images; None is True for all.
+
+    Returns:
+      float32 (b, classes).
+    """
+    return self.probabilities(self.pooling(features, mask))
+
+  def features_of(self, images, training=None):
+    """Returns features of float images, as `features` of uint8 ones.
+
+    Args:
+      images: float32 (n, h, w, 3) in [0, 1].
+      training: as Keras's layers take it.
+
+    Returns:
+      float32 (n, f).
+    """
+    return self.end_points(images, training=training)["default"]
+
+  def end_points(self, images, training=None):
+    """Returns the encoder's end points, and as 'default' `features_of`.
+
+    Args:
+      images: float32 (n, h, w, 3) in [0, 1].
+      training: as Keras's layers take it.
+    """
+    points = self.encoder(images, training=training)
+    features = points["final_avg_pool"]  # (n, f)
+    if self._layer:
+      _, hiddens = self.projection_head(features, training=training)
+      features = hiddens[self._layer]
+    return {**points, "default": features}
+
+  def _logits(self, seen):
+    """float32 (b, v, h, w, 3) -> (b, classes) of bags, (b * v, classes)."""
+    features = self.features_of(view_batch.merge(seen), training=True)
+    if self.pooling:
+      features = self.pooling(view_batch.split(features, seen))  # (b, f)
+    return self.head(features)
+
+  def _labels(self, batch):
+    """Labels as `_logits` has rows."""
+    labels = view_batch.labels(batch)
+    return labels[:, 0] if self.pooling else view_batch.merge(labels)
+
+  def _mean(self, name, value, weight=None):
+    self._means[name].update_state(value, weight)
+    return self._means[name].result()

@@ -1,0 +1,1 @@
+"""Contrastive pretraining: model, NT-Xent, micro-batches."""

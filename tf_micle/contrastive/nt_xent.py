@@ -1,0 +1,86 @@
+"""The contrastive objective: NT-Xent with negatives from every replica."""
+
+from __future__ import annotations
+
+import functools
+
+import tensorflow as tf
+
+from tf_micle.contrastive import blocked_softmax
+
+# From so many views on, their matrix of similarities is not held as a whole.
+_MANY_CANDIDATES, _BLOCK = 8192, 1024
+
+
+def nt_xent(projections, *, temperature, normalize=True):
+  """Returns the NT-Xent loss of a batch of positive pairs (SimCLR, eq. 1).
+
+  Each of the 2B views of the global batch is an anchor in turn; its partner is
+  to be found among the 2B - 1 other views. Within a replica context the views
+  of all replicas are candidates, anchors are the replica's own. The mean of the
+  replicas' losses is the one-replica loss on the whole batch, and so is its
+  gradient, since gathering is differentiable.
+
+  Args:
+    projections: float (b, 2, d), row i holding the two views of pair i. Any
+      float type; computed in float32.
+    temperature: > 0, what cosine similarities are divided by.
+    normalize: whether projections are scaled to unit length first.
+
+  Returns:
+    loss: float32 (), the mean over this replica's 2b anchors, in nats.
+    metrics: dict of float32 (): `contrastive_accuracy`, in [0, 1], the share of
+      anchors most similar to their partner (chance is 1 / (2B - 1));
+      `contrastive_entropy`, in nats, of the softmax over candidates;
+      `embedding_std`, the spread of unit-length projections relative to that
+      of a uniform distribution on the sphere (1; collapse is 0).
+  """
+  z = tf.cast(projections, tf.float32)
+  if normalize:
+    z = tf.math.l2_normalize(z, axis=-1)
+  anchors = _view_major(z)  # (2b, d)
+  gathered, offset = _gather_pairs(z)  # (B, 2, d), ()
+  candidates = _view_major(gathered)  # (2B, d)
+
+  b, global_b = tf.shape(z)[0], tf.shape(gathered)[0]
+  first = offset + tf.range(b)  # (b,) positions among the candidates
+  itself = tf.concat([first, first + global_b], axis=0)  # (2b,)
+  partner = tf.concat([first + global_b, first], axis=0)  # (2b,)
+
+  of_anchors = (
+    blocked_softmax.values
+    if (candidates.shape[0] or 0) < _MANY_CANDIDATES
+    else functools.partial(blocked_softmax.blocked_values, block=_BLOCK)
+  )
+  losses, hits, entropies = of_anchors(
+    anchors, candidates, itself, partner, temperature=temperature
+  )
+  return tf.reduce_mean(losses), {
+    "contrastive_accuracy": tf.reduce_mean(hits),
+    "contrastive_entropy": tf.reduce_mean(entropies),
+    "embedding_std": _spread(candidates),
+  }
+
+
+def _view_major(pairs):
+  """(b, 2, d) -> (2b, d): all first views, then all second views."""
+  return tf.concat([pairs[:, 0], pairs[:, 1]], axis=0)
+
+
+def _gather_pairs(z):
+  """Returns all replicas' rows (B, 2, d) and where this replica's begin."""
+  context = tf.distribute.get_replica_context()
+  if context is None or context.num_replicas_in_sync == 1:
+    return z, tf.constant(0)
+  gathered = context.all_gather(z, axis=0)
+  if z.shape[0]:  # The static shape is lost.
+    rows = z.shape[0] * context.num_replicas_in_sync
+    gathered = tf.ensure_shape(gathered, (rows, *z.shape[1:]))
+  replica = tf.convert_to_tensor(context.replica_id_in_sync_group)
+  return gathered, tf.cast(replica, tf.int32) * tf.shape(z)[0]
+
+
+def _spread(candidates):
+  unit = tf.math.l2_normalize(candidates, axis=-1)
+  width = tf.cast(tf.shape(unit)[1], tf.float32)
+  return tf.reduce_mean(tf.math.reduce_std(unit, axis=0)) * tf.sqrt(width)

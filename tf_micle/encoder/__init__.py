@@ -1,0 +1,1 @@
+"""The ResNet encoder and the heads that stand on it."""

@@ -1,0 +1,232 @@
+"""What a classifier says of a split: images in, `Predictions` out."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from tf_micle.evaluation import evaluate as evaluation
+from tf_micle.evaluation.predictions import SEVERAL, Predictions
+from tf_micle.runs import selection
+
+# Bags that are pooled at once.
+_BAGS = 256
+
+
+def unscored(table, *, unit, task, class_names, trained_names=None):
+  """Returns the `Predictions` of a split but for what a model says: all equal.
+
+  Args:
+    table: the images' facts: `patient_id`, `bag_id`, `row`, `labels` (those of
+      the bags for unit 'bag'), `metadata`.
+    unit: 'image' or 'bag': what an item is.
+    task: 'multi_class' or 'multi_label'.
+    class_names: of the labels.
+    trained_names: of the model's outputs, where they are others.
+  """
+  trained_names = trained_names or class_names
+  items = _items(table, unit)
+  first = np.array([item[0] for item in items], int)
+  rows = [" ".join(str(row) for row in table.row[item]) for item in items]
+  classes = len(trained_names)
+  return Predictions(
+    task=task,
+    class_names=tuple(trained_names),
+    unit=unit,
+    patient_id=table.patient_id[first],
+    bag_id=table.bag_id[first],
+    row=np.array(rows, str),
+    labels=relabel(table.labels[first], class_names, trained_names),
+    probabilities=np.full((len(items), classes), 1 / classes),
+    metadata={
+      name: _shared(values, items) for name, values in table.metadata.items()
+    },
+  )
+
+
+def probabilities(model, features, items, unit):
+  """Returns each item's probabilities, float32 (items, classes).
+
+  Args:
+    model: `model.Classifier`.
+    features: float32 (n, f), of images.
+    items: list of the places of each item's images among the features; with
+      unit 'image' one each, in order.
+    unit: 'image', or 'bag': then the images of an item are pooled.
+  """
+  if unit == "image":
+    return np.asarray(model.probabilities(features))
+  return _pooled(model, features, items)
+
+
+def score(model, batches, table, items, *, steps=None, callbacks=None):
+  """Returns `items` with what a model says of them.
+
+  Args:
+    model: `model.Classifier`.
+    batches: data set of dicts with `views` uint8 (b, 1, h, w, 3), in the order
+      of `table`.
+    table: as in `unscored`.
+    items: what `unscored` gave for it.
+    steps: the batches' number, where they are distributed.
+    callbacks: Keras's, or None.
+
+  Raises:
+    ValueError: if a probability is not finite.
+  """
+  features = model.predict(
+    batches, verbose=0, steps=steps, callbacks=callbacks
+  )  # (n, f)
+  found = probabilities(model, features, _items(table, items.unit), items.unit)
+  return dataclasses.replace(items, probabilities=found)
+
+
+def defined_scores(labels, num_classes):
+  """Returns the names of the scores that some labels define.
+
+  Args:
+    labels: int64 (n,) or floats (n, num_classes).
+    num_classes: classes or findings.
+  """
+  guess = np.full((len(labels), num_classes), 1 / num_classes)
+  return set(evaluation.point_values(labels, guess))
+
+
+def validate(
+  model, batches, split, *, steps, task, class_names, callbacks=None
+):
+  """Returns a classifier's scores, by name, for the log of its training.
+
+  Args:
+    model: `model.Classifier`.
+    batches: as in `score`.
+    split: has the images' `table` and the `unit` of a label.
+    steps: as in `score`.
+    task: 'multi_class' or 'multi_label'.
+    class_names: of the labels.
+    callbacks: Keras's, or None.
+  """
+  items = unscored(
+    split.table, unit=split.unit, task=task, class_names=class_names
+  )
+  predictions = score(
+    model, batches, split.table, items, steps=steps, callbacks=callbacks
+  )
+  values = evaluation.point_values(
+    predictions.labels, predictions.probabilities
+  )
+  return {selection.PREFIX + name: value for name, value in values.items()}
+
+
+def relabel(labels, class_names, trained_names):
+  """Translates labels of a data set to the classes of a model, by name.
+
+  Args:
+    labels: int64 (n,), -1 unknown, or floats (n, classes).
+    class_names: the data set's.
+    trained_names: the model's.
+
+  Returns:
+    Labels in the order of `trained_names`: a class that the model does not know
+    is unknown (-1), a finding that the data set lacks is not stated (NaN).
+  """
+  places = {name: i for i, name in enumerate(trained_names)}
+  if labels.ndim == 1:
+    # One more, for -1: the last of the table.
+    table = np.array([places.get(name, -1) for name in class_names] + [-1])
+    return table[labels]
+  known = np.full((len(labels), len(trained_names)), np.nan)
+  for column, name in enumerate(class_names):
+    if name in places:
+      known[:, places[name]] = labels[:, column]
+  return known
+
+
+def notes_of_classes(table, class_names, trained_names):
+  """Returns what to say of classes that data set and model do not share.
+
+  Args:
+    table: has `labels`.
+    class_names: the data set's.
+    trained_names: the model's.
+  """
+  notes = []
+  unknown = sorted(set(class_names) - set(trained_names))
+  if unknown:
+    count = "those findings are left out"
+    if table.labels.ndim == 1:
+      numbers = [class_names.index(name) for name in unknown]
+      left_out = np.isin(table.labels, numbers).sum()
+      count = f"their {left_out} images are left out, which flatters accuracy"
+    notes.append(f"The model does not know {', '.join(unknown)}: {count}.")
+  absent = sorted(set(trained_names) - set(class_names))
+  if absent:
+    notes.append(f"The data set does not have {', '.join(absent)}.")
+  return notes
+
+
+def most_wrong(predictions, count):
+  """Returns the items whose known label the model finds least likely.
+
+  Args:
+    predictions: `Predictions`.
+    count: how many, at most.
+
+  Returns:
+    A list of (item, class, probability of what is true), the most wrong first;
+    only such items whose label is not the one that the model favours.
+  """
+  labels, probabilities = predictions.labels, predictions.probabilities
+  if predictions.task == "multi_class":
+    known = np.flatnonzero(labels >= 0)
+    classes = labels[known]
+    true = probabilities[known, classes]
+    wrong = probabilities[known].argmax(axis=1) != classes
+    found = zip(known[wrong], classes[wrong], true[wrong])
+  else:
+    stated = (labels == 0) | (labels == 1)
+    true = np.where(labels == 1, probabilities, 1 - probabilities)
+    true = np.where(stated, true, 1.0)
+    classes = true.argmin(axis=1)
+    least = true.min(axis=1)
+    wrong = np.flatnonzero(least < 0.5)
+    found = zip(wrong, classes[wrong], least[wrong])
+  ordered = sorted(found, key=lambda case: case[2])[:count]
+  return [(int(item), int(c), float(p)) for item, c, p in ordered]
+
+
+def _items(table, unit):
+  """Returns the images of each item, in the order of first appearance."""
+  if unit == "image":
+    return [np.array([image]) for image in range(len(table.row))]
+  places = {}
+  for image, bag in enumerate(table.bag_id):
+    places.setdefault(bag, []).append(image)
+  return [np.array(images) for images in places.values()]
+
+
+def _pooled(model, features, bags):
+  """Returns the probabilities (bags, classes) of bags of features."""
+  parts = []
+  for start in range(0, len(bags), _BAGS):
+    chunk = bags[start : start + _BAGS]
+    most = max(map(len, chunk))
+    padded = np.zeros((len(chunk), most, features.shape[1]), np.float32)
+    mask = np.zeros((len(chunk), most), bool)
+    for place, images in enumerate(chunk):
+      padded[place, : len(images)] = features[images]
+      mask[place, : len(images)] = True
+    parts.append(np.asarray(model.bag_probabilities(padded, mask)))
+  return np.concatenate(parts)
+
+
+def _shared(values, items):
+  """Returns each item's value, or `SEVERAL` where its images differ."""
+  return np.array(
+    [
+      values[item[0]] if len(set(values[item])) == 1 else SEVERAL
+      for item in items
+    ],
+    str,
+  )

@@ -1,0 +1,1 @@
+"""Runs opened to be used."""

@@ -1,0 +1,34 @@
+"""The optimiser of a run, built as its options say."""
+
+from __future__ import annotations
+
+from tf_micle.optimization import optimizers, schedules
+
+
+def build_optimizer(options, variables, *, steps_per_epoch, train_steps):
+  """Returns an optimiser built for `variables`, and its L2 coefficient.
+
+  Args:
+    options: `options.TrainingOptions`.
+    variables: what it will update.
+    steps_per_epoch: what `warmup_epochs` counts in.
+    train_steps: where the learning rate ends.
+  """
+  peak = schedules.scaled_learning_rate(
+    options.learning_rate,
+    batch_size=options.train_batch_size,
+    scaling=options.learning_rate_scaling,
+  )
+  rate = schedules.WarmUpCosine(
+    peak,
+    warmup_steps=round(options.warmup_epochs * steps_per_epoch),
+    total_steps=train_steps,
+  )
+  return optimizers.make_optimizer(
+    options.optimizer,
+    variables,
+    rate,
+    momentum=options.momentum,
+    weight_decay=options.weight_decay,
+    scale_loss=options.precision == "float16",
+  )

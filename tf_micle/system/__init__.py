@@ -1,0 +1,1 @@
+"""The machine: whole writes, locks, signals, faults, devices, workers."""

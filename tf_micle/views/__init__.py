@@ -1,0 +1,1 @@
+"""Views on the device: photometry, batches, pictures of them."""
