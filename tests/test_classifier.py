@@ -138,12 +138,33 @@ def test_predict_returns_plain_features_under_any_strategy(two_replicas):
   images = photometry.to_float(views[:, 0])
   h = parts["encoder"](images, training=False)["final_avg_pool"]
   expected = parts["projection_head"](h, training=False)[1][1]
-  np.testing.assert_array_equal(one.features(views[:, 0]), expected)
+  # Two graphs of one computation: a processor may sum in another order.
+  found = one.features(views[:, 0])
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
   data = tf.data.Dataset.from_tensor_slices({"views": views}).batch(2)
   for model in (one, two):  # The last batch is of one image.
     features = model.predict(data, verbose=0)
     assert features.dtype == np.float32
     np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_no_replica_is_asked_about_an_empty_batch(two_replicas, monkeypatch):
+  """The second one's last batch has no image, on every processor."""
+  with two_replicas.scope():
+    model, parts = build()
+  encoder, asked = parts["encoder"], []
+
+  def not_empty(images, training=None):
+    asked.append(images.shape)
+    some = tf.debugging.assert_positive(tf.shape(images)[0])
+    with tf.control_dependencies([some]):
+      return encoder(images, training=training)
+
+  monkeypatch.setattr(model, "encoder", not_empty)
+  views = batch(5)["views"]
+  data = tf.data.Dataset.from_tensor_slices({"views": views}).batch(2)
+  assert len(model.predict(data, verbose=0)) == 5
+  assert asked
 
 
 @pytest.mark.parametrize("task", ["multi_class", "multi_label"])

@@ -60,7 +60,8 @@ def test_the_probe_does_not_reach_the_encoder():
   fit(with_probe, [batch()])
   fit(without, [batch()])
   pairs = zip(weights(with_probe.encoder), weights(without.encoder))
-  assert all(np.array_equal(a, b) for a, b in pairs)
+  for a, b in pairs:  # Two graphs: a processor may sum in another order.
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_unknown_labels_do_not_teach_the_probe():

@@ -139,7 +139,8 @@ class Classifier(tf.keras.Model):
     """Returns the features of a batch's views, float32 (b * v, f)."""
     # `predict_on_batch` hands it over in a tuple of one.
     batch, _, _ = tf.keras.utils.unpack_x_y_sample_weight(batch)
-    return self.features(view_batch.merge(batch["views"]))
+    images = view_batch.merge(batch["views"])
+    return view_batch.map_filled(self.features, images)
 
   def features(self, images):
     """Returns what enters pooling or head, without any augmentation.

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tf_micle.classifier import supervised
 from tf_micle.contrastive import micro_batches, nt_xent
 from tf_micle.optimization import optimizers
-from tf_micle.views import view_batch
+from tf_micle.views import photometry, view_batch
 
 _TRAIN_VALUES = (
   "loss",
@@ -199,12 +199,17 @@ class ContrastiveModel(tf.keras.Model):
   @tf.autograph.experimental.do_not_convert
   def test_step(self, batch):
     """Returns the probe's accuracy so far on known labels of plain views."""
-    images = tf.cast(view_batch.merge(batch["views"]), tf.float32) / 255
-    h = self.encoder(images, training=False)["final_avg_pool"]
-    logits, labels = self.probe(h), _labels(batch)
+    images = view_batch.merge(batch["views"])
+    logits = view_batch.map_filled(self._probe_logits, images)
+    labels = _labels(batch)
     _, known = supervised.masked_loss(logits, labels)
     right = tf.cast(supervised.correct(logits, labels), tf.float32)
     return {"probe_accuracy": self._mean("probe_accuracy", right, known)}
+
+  def _probe_logits(self, images):
+    """uint8 (n, h, w, 3) -> float32 (n, classes)."""
+    images = photometry.to_float(images)
+    return self.probe(self.encoder(images, training=False)["final_avg_pool"])
 
   def _probe_loss(self, features, batch):
     """The mean over the known labels of the global batch, replica's share."""
