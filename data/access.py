@@ -8,6 +8,7 @@ import os
 from absl import logging
 
 from data.batches import item_stream, pipeline
+from data.problems import DataError
 from data.sources import bag_source, damaged_records, image_table, labelled
 from data.views import geometry
 
@@ -51,7 +52,7 @@ class DataAccess:
     """Returns a split as a `BagSource`; makes the demo's data if it is meant.
 
     Raises:
-      ValueError: where there is no such data set or split.
+      DataError: where there is no such data set or split.
     """
     options = self._options
     if not options.dataset:
@@ -131,11 +132,11 @@ class DataAccess:
     )
 
   def check_parts(self, split):
-    """Raises ValueError if `split`, a `LabelledSplit`, has not enough parts."""
+    """Raises DataError if `split`, a `LabelledSplit`, has not enough parts."""
     parts = self._options.read_parts
     sizes = item_stream.part_sizes(split.source, split.unit == "bag", parts)
     if not min(sizes):
-      raise ValueError(
+      raise DataError(
         f"Expected labelled {split.unit}s in each of the parts that "
         f"{split.source.name} is read in. Received: none in one of "
         f"--read_parts={parts}. --read_parts=1 lets every worker read all."

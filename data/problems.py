@@ -28,8 +28,15 @@ class Problem(NamedTuple):
     return f"{place}{self.message}"
 
 
-class InputError(ValueError):
-  """Input that the user can cure.
+class DataError(ValueError):
+  """Data, or a question about them, that a user can mend.
+
+  Any other exception is a fault of the program.
+  """
+
+
+class InputError(DataError):
+  """Input with all that is wrong with it.
 
   Attributes:
     problems: tuple of `Problem`, in the order of the rows.

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.demo import __main__ as demo_command
 from data.demo import dataset as demo_dataset
 from data.demo import lesions, photographs
 from data.demo.photographs import IMAGE_SIDE
@@ -237,7 +238,7 @@ def test_command_line_writes_and_names_the_next_command(
 ):
   monkeypatch.setattr(demo_dataset, "PATIENTS", {"train": 1, "test": 1})
   assert (
-    demo_dataset.main(["demo", f"--output_dir={tmp_path}", "--seed=2"]) == 0
+    demo_command.main(["demo", f"--output_dir={tmp_path}", "--seed=2"]) == 0
   )
   assert {row["split"] for row in _rows(tmp_path / "manifest.csv")} == {
     "train",
@@ -251,7 +252,7 @@ def test_command_line_writes_and_names_the_next_command(
   "arguments", [[], ["--output_dir=x", "y"], ["--no_such"], ["--seed=-1"]]
 )
 def test_command_line_bad_use(arguments, capsys):
-  assert demo_dataset.main(["demo", *arguments]) == 2
+  assert demo_command.main(["demo", *arguments]) == 2
   assert "data.demo:" in capsys.readouterr().err
 
 

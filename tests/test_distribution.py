@@ -116,7 +116,7 @@ def test_tf_config_chooses_multi_worker():
     "task": {"type": "worker", "index": 0},
   }
   program = (
-    "import tensorflow as tf; from tf_micle import distribution;"
+    "import tensorflow as tf; from tf_micle.system import distribution;"
     "tf.distribute.MultiWorkerMirroredStrategy = lambda: 'workers';"
     "print(distribution.choose('auto'))"
   )

@@ -12,7 +12,7 @@ from tf_micle.system import stop_signal
 # A step of training is one long operation that does not return to Python.
 _PROGRAM = """
 import ctypes, os, sys
-from tf_micle import stop_signal
+from tf_micle.system import stop_signal
 sleep = ctypes.CDLL(None).sleep
 with stop_signal.StopSignal() as stop:
   print("ready", flush=True)

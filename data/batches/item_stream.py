@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from data.problems import DataError
+
 # Batches that are shuffled at once, as in SimCLR: more where images are small.
 _SHUFFLE_BATCHES_SMALL, _SHUFFLE_BATCHES = 50, 10
 _SMALL_IMAGE_SIZE = 32
@@ -31,7 +33,7 @@ def part_sizes(source, bags, parts):
     parts: their number.
 
   Raises:
-    ValueError: where there are no such parts.
+    DataError: where there are no such parts.
   """
   if parts == 1:
     return [num_items(source, bags)]
@@ -44,7 +46,7 @@ def part_sizes(source, bags, parts):
       else "data whose files cannot be read apart (TFDS, or bag TFRecords "
       "before their files' images were counted, which want to be built again)"
     )
-    raise ValueError(
+    raise DataError(
       f"Expected {source.name} in files for --read_parts={parts} (by default "
       f"the number of workers). Received: {received}. --read_parts=1 lets "
       "every worker read all files, and decode its share."

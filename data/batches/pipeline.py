@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from data.batches import item_stream, pairs
 from data.images.decode import decode
+from data.problems import DataError
 from data.views import geometry
 
 # One process, one device: its share of a global batch is all of it.
@@ -27,20 +28,20 @@ def steps_per_epoch(source, *, use_micle, batch_size, read_parts=1):
     read_parts: as in `pair_batches`.
 
   Raises:
-    ValueError: where an epoch has no whole batch, or a pair no negatives, or
+    DataError: where an epoch has no whole batch, or a pair no negatives, or
       the source cannot be read in such parts.
   """
   num_items = item_stream.num_items(source, use_micle)
   items = "bags" if use_micle else "images"
   if num_items < 2:
-    raise ValueError(
+    raise DataError(
       f"Expected at least 2 {items} in {source.name}: a pair's negatives are "
       f"the batch's other {items}. Received: {num_items}."
       + " Leave out --use_micle to pair views of single images."
       * use_micle
     )
   if num_items < batch_size:
-    raise ValueError(
+    raise DataError(
       f"Expected at least one batch of {items} in {source.name}, which has "
       f"{num_items}. Received: --train_batch_size={batch_size}. Set it to "
       f"{num_items} or less."
@@ -49,7 +50,7 @@ def steps_per_epoch(source, *, use_micle, batch_size, read_parts=1):
   smallest = min(sizes)
   rows = batch_size // read_parts
   if smallest < rows:
-    raise ValueError(
+    raise DataError(
       f"Expected {rows} {items} in each part that {source.name} is read in, "
       f"its share of a batch. Received: {smallest} in one of "
       f"--read_parts={read_parts}. Take a smaller --train_batch_size, or "

@@ -14,13 +14,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from data.problems import DataError
+
 FILE_NAME = "dataset.json"
 PATIENTS_FILE_NAME = "patients.csv"
 FORMAT_VERSION = 2
 TASKS = ("multi_class", "multi_label", "unlabelled")
 
 
-class DatasetError(ValueError):
+class DatasetError(DataError):
   """A folder that is not a complete data set, or a split it does not have."""
 
 

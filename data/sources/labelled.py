@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from data.manifest import splits
+from data.problems import DataError
 from data.sources import bag_source, image_table
 
 
@@ -65,7 +66,7 @@ def labelled(source, *, unit, uncertain="ignore", fraction=1.0, seed=0):
     A `LabelledSplit`.
 
   Raises:
-    ValueError: if no label is known.
+    DataError: if no label is known.
   """
   known = _with_known_labels(by_unit(source, unit), uncertain)
   table = image_table.read(known)
@@ -74,7 +75,7 @@ def labelled(source, *, unit, uncertain="ignore", fraction=1.0, seed=0):
   items = len(set(table.bag_id)) if by_bag else len(table.row)
   left_out = (source.num_bags if by_bag else source.num_images) - items
   if not chosen:
-    raise ValueError(
+    raise DataError(
       f"Expected labels in {source.name}. Received: no known label. Build the "
       "records with --label_column or --label_columns."
     )

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import google_crc32c
 import tensorflow as tf
 
+from data.images import decode as image_decode
 from data.records import bag_records
 
 _HEAD, _FOOT = struct.Struct("<QI"), struct.Struct("<I")
@@ -76,7 +77,7 @@ def _read(content, num_labels, metadata_columns, decode):
     return None, "it is no bag of images"
   try:
     for image in bag["image"] if decode else ():
-      decode(image)
+      image_decode.decode(image)
   except tf.errors.InvalidArgumentError:
     return bag, "an image in it cannot be decoded"
   return bag, ""

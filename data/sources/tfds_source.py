@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from data.problems import DataError
 from data.sources import bag_source
 
 _ALL = tf.int64.max
@@ -31,7 +32,7 @@ def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
     patient_feature: an integer or text feature, or None.
 
   Raises:
-    ValueError: where the data set is not there, lacks the split or feature, or
+    DataError: where the data set is not there, lacks the split or feature, or
       has features of other kinds.
   """
   builder = _builder(name, data_dir)
@@ -39,7 +40,7 @@ def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
   try:
     num_images = info.splits[split].num_examples
   except (KeyError, ValueError) as error:
-    raise ValueError(
+    raise DataError(
       f"Expected a split of {name}, one of {sorted(info.splits)}. "
       f"Received: {split!r}"
     ) from error
@@ -122,12 +123,12 @@ def _builder(name, data_dir):
   try:
     builder = tfds.builder(name, data_dir=data_dir)
   except tfds.core.registered.DatasetNotFoundError as error:
-    raise ValueError(
+    raise DataError(
       f"Expected --dataset to name a TFDS data set. Received: {name!r}. "
       f"{str(error).splitlines()[0]}"
     ) from error
   if not builder.info.splits:
-    raise ValueError(
+    raise DataError(
       f"Expected {name} to be prepared in {builder.data_dir}. Received: "
       f"nothing there. Run `tfds build {name}` first."
     )
@@ -138,18 +139,18 @@ def _check_features(name, features, patient_feature):
   """Refuses a data set whose features are not what a `BagSource` needs."""
   for feature in filter(None, ("image", patient_feature)):
     if feature not in features:
-      raise ValueError(
+      raise DataError(
         f"Expected a feature {feature!r} in {name}. Received: {list(features)}"
       )
   if not isinstance(features["image"], tfds.features.Image):
-    raise ValueError(
+    raise DataError(
       f"Expected 'image' to be a tfds.features.Image in {name}. Received: "
       f"{features['image']}"
     )
   if patient_feature:
     patient = features[patient_feature]
     if patient.shape != () or np.dtype(patient.np_dtype).kind not in "iuO":
-      raise ValueError(
+      raise DataError(
         f"Expected {patient_feature!r} to be one number or text an image in "
         f"{name}. Received: {patient}"
       )
