@@ -20,7 +20,7 @@ makes it a classifier with few labels, and says how good that is.
       --model_dir=RUN --checkpoint=SIMCLR_RUN
       the paper's settings, from SimCLR's weights; see flags/recipes/
 
-The same command again goes on from the newest checkpoint. Exit status: 0 done,
+The same command again resumes from the newest checkpoint. Exit status: 0 done,
 2 bad use or bad input, 1 a failure, 143 stopped by a signal after saving.
 """
 # Flags -> options -> strategy -> mode. Modules that import TensorFlow are
@@ -30,30 +30,32 @@ The same command again goes on from the newest checkpoint. Exit status: 0 done,
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
+import traceback
 
 from absl import app, flags, logging
 
+from data.problems import DataError
 from flags import next_steps, reader, sweep
 from flags.problems import Problems, UsageError
-from tf_micle.options import FinetuneOptions, PretrainOptions
+from tf_micle.options import FinetuneOptions
+from tf_micle.runs import folder as run_folder
 from tf_micle.system import system_faults, tf_config
 from tf_micle.system.clock import Clock
+from tf_micle.system.input_error import InputError
 
 DONE, FAILED, BAD_USE, STOPPED = 0, 1, 2, 143
-# What may differ when a run goes on: how long (more, not less), how often, on
-# what, and where the same data lie.
+# What a user can mend; any other exception is a fault of the program.
+_MISTAKES = (InputError, DataError)
+# What may differ when a run is resumed: how long (more, not less), how often,
+# on what, and where the same data lie.
 _MAY_CHANGE = frozenset(
   "train_steps train_epochs log_steps checkpoint_steps checkpoint_epochs "
   "keep_checkpoint_max eval_batch_size eval_split on_bad_record strategy "
   "tpu_name data_dir model_dir checkpoint demo remat".split()
 )
-
-
-class DamagedRecordsError(RuntimeError):
-  """Records that were met cannot be read."""
-
 
 for concern in reader.MODULES:
   flags.adopt_module_key_flags(concern)
@@ -63,77 +65,87 @@ def main(argv):
   """Runs the mode that the flags name; returns the exit status."""
   del argv
   logging.set_verbosity(logging.INFO)
-  options, faults = reader.options()
   modes = {
-    "pretrain": pretrain,
-    "finetune": finetune,
+    "pretrain": train,
+    "finetune": train,
     "eval": evaluate,
     "export": export,
     "predict": predict,
   }
-  mode = finetune_sweep if options.sweep else modes[options.mode]
-  problems = Problems(faults)
   try:
+    problems = Problems(_MISTAKES)
+    options = reader.options(problems, run_folder)
     _check_workers(options, problems)
+    mode = finetune_sweep if options.sweep else modes[options.mode]
     return mode(options, problems)
   except UsageError as error:
     return _report(error.problems)
-  except DamagedRecordsError as error:
-    print(
-      f"Expected sound records. Received damaged ones:\n- {error}\n"
-      "Copy or build the data set again; what was saved before is kept. "
-      "--on_bad_record=skip leaves out what does not match its checksum.",
-      file=sys.stderr,
-    )
+  except _MISTAKES as error:  # Met while at work; what was saved is kept.
+    print(error, file=sys.stderr)
     return BAD_USE
   except KeyboardInterrupt:  # Training ends by itself; see `stop_signal`.
     logging.error("Stopped.")
     return STOPPED
   except Exception as error:
     reason = system_faults.reason(error)
-    if not reason:
-      raise
-    logging.error("%s", reason)
+    if reason:
+      logging.error("%s", reason)
+    else:
+      traceback.print_exc()
+      print(_FAULT, file=sys.stderr)
     return FAILED
 
 
-def pretrain(options, problems):
-  """Pretrains an encoder; returns the exit status."""
+_FAULT = (
+  "This is a fault of the program, not of your command. Please report it with "
+  "the lines above, the command, and flags.json and provenance.json of the "
+  "run. What was saved before is kept."
+)
+
+
+def train(options, problems):
+  """Pretrains an encoder or fine-tunes a classifier; returns the status."""
   clock = Clock()
-  from tf_micle.modes import pretrain
+  from tf_micle.modes import finetune, pretrain
+  from tf_micle.runs import run_log
+  from tf_micle.system import workers
+  from tf_micle.training import loop, session
 
   clock.done("importing TensorFlow")
   # First: several workers must find each other before any other operation.
   strategy = _strategy(options, problems)
   options = _on_devices(options, strategy)
-  network = reader.pick(PretrainOptions, options)
-  mode = reader.pick(pretrain.PretrainMode, options)
-  return _trained(
-    options,
-    strategy,
-    lambda session, data: pretrain.run(mode, network, session, data, problems),
-    clock,
-    problems,
-  )
-
-
-def finetune(options, problems):
-  """Makes a classifier; returns the exit status."""
-  clock = Clock()
-  from tf_micle.modes import finetune
-
-  clock.done("importing TensorFlow")
-  strategy = _strategy(options, problems)
-  options = _on_devices(options, strategy)
-  network = reader.pick(FinetuneOptions, options)
-  mode = reader.pick(finetune.FinetuneMode, options)
-  return _trained(
-    options,
-    strategy,
-    lambda session, data: finetune.run(mode, network, session, data, problems),
-    clock,
-    problems,
-  )
+  data = _data(options, problems)
+  mode = {"pretrain": pretrain, "finetune": finetune}[options.mode]
+  pick = functools.partial(reader.pick, options=options)
+  try:
+    with (
+      workers.own_folder(options.model_dir, strategy) as folder,
+      _records_explained(data),
+    ):
+      outcome = session.train(
+        session.Session(
+          reader.pick(session.RunOptions, options._replace(model_dir=folder)),
+          strategy,
+          flags=options._asdict(),
+          may_change=_may_change(options.mode),
+          clock=clock,
+        ),
+        lambda seen: mode.plan(pick, data, seen, problems),
+        problems,
+      )
+      rows = run_log.read(folder)
+  except loop.NonFiniteError as error:
+    logging.error("%s", error)
+    return FAILED
+  if outcome.stopped:
+    logging.info(
+      "Stopped after step %d, saved. The same command resumes there.",
+      outcome.step,
+    )
+    return STOPPED
+  print(next_steps.after(options, outcome.step, rows))
+  return DONE
 
 
 def finetune_sweep(options, problems):
@@ -172,6 +184,7 @@ def evaluate(options, problems):
 
   strategy = _strategy(options, problems)
   data = _data(options, problems)
+  trained = run_folder.read_flags(options.model_dir)
   with _records_explained(data):
     folder, summary = evaluate.run(
       reader.pick(evaluate.EvaluateMode, options),
@@ -179,7 +192,7 @@ def evaluate(options, problems):
       strategy,
       data,
       problems,
-      own_data=reader.is_own_data(options),
+      own_data=reader.is_own_data(options, trained),
     )
   print(summary)
   print(f"In {folder}: report.html, metrics.json, predictions.csv")
@@ -214,47 +227,15 @@ def predict(options, problems):
     file_views.of_run(options._asdict(), options.max_side),
   )
   problems.add(*faults)
-  try:
-    outcome = predict.run(
-      reader.pick(predict.PredictMode, options),
-      reader.pick(FinetuneOptions, options),
-      strategy,
-      images,
-      problems,
-    )
-  except predict.BadImagesError as error:
-    print(error, file=sys.stderr)
-    return BAD_USE
+  outcome = predict.run(
+    reader.pick(predict.PredictMode, options),
+    reader.pick(FinetuneOptions, options),
+    strategy,
+    images,
+    problems,
+  )
   print(next_steps.predicted(options, outcome, predict.rejected_path))
   return STOPPED if outcome.stopped else DONE
-
-
-def _trained(options, strategy, train, clock, problems):
-  """Trains by `train(session, data)`; says how it ended, returns the status."""
-  from tf_micle.runs import run_log
-  from tf_micle.system import workers
-  from tf_micle.training import loop as training_loop
-
-  data = _data(options, problems)
-  try:
-    with (
-      workers.own_folder(options.model_dir, strategy) as folder,
-      _records_explained(data),
-    ):
-      session = _session(options._replace(model_dir=folder), strategy, clock)
-      outcome = train(session, data)
-      rows = run_log.read(folder)
-  except training_loop.NonFiniteError as error:
-    logging.error("%s", error)
-    return FAILED
-  if outcome.stopped:
-    logging.info(
-      "Stopped after step %d, saved. The same command goes on there.",
-      outcome.step,
-    )
-    return STOPPED
-  print(next_steps.after(options, outcome.step, rows))
-  return DONE
 
 
 @contextlib.contextmanager
@@ -268,7 +249,12 @@ def _records_explained(data):
     damaged = data.damaged_records()
     if not damaged:
       raise
-    raise DamagedRecordsError("\n- ".join(damaged)) from error
+    lines = "\n- ".join(damaged)
+    raise DataError(
+      f"Expected sound records. Received: damaged ones:\n- {lines}\n"
+      "Copy or build the data set again; what was saved before is kept. "
+      "--on_bad_record=skip leaves out what does not match its checksum."
+    ) from error
 
 
 def _on_devices(options, strategy):
@@ -284,20 +270,8 @@ def _on_devices(options, strategy):
   return options._replace(precision=name, read_parts=parts)
 
 
-def _session(options, strategy, clock):
-  from tf_micle.training import session as training_session
-
-  return training_session.Session(
-    reader.pick(training_session.RunOptions, options),
-    strategy,
-    flags=options._asdict(),
-    may_change=_may_change(options.mode),
-    clock=clock,
-  )
-
-
 def _may_change(mode):
-  """Returns the flags that may differ when a run goes on."""
+  """Returns the flags that may differ when a run is resumed."""
   # What picks the checkpoint of fine-tuning stays what it was.
   return _MAY_CHANGE - {"eval_split"} if mode == "finetune" else _MAY_CHANGE
 
@@ -315,7 +289,7 @@ def _check_workers(options, problems):
   elif workers > 1 and options.demo:
     problems.add(
       f"Expected --data_dir or --dataset for {workers} workers in TF_CONFIG. "
-      "Received neither: the demo is for one process."
+      "Received: neither; the demo is for one process."
     )
   # A strategy would wait for the other workers.
   if os.environ.get("TF_CONFIG"):
@@ -332,13 +306,14 @@ def _strategy(options, problems):
     return None
   logging.info("Devices: %s", distribution.describe(strategy))
   if options.mode in ("pretrain", "finetune"):
-    faults = distribution.batch_faults(
-      strategy,
-      batch_size=options.train_batch_size,
-      micro_batch_size=options.micro_batch_size,
-      read_parts=options.read_parts,
+    problems.add(
+      *distribution.batch_problems(
+        strategy,
+        batch_size=options.train_batch_size,
+        micro_batch_size=options.micro_batch_size,
+        read_parts=options.read_parts,
+      )
     )
-    problems.add(*faults)
   return strategy
 
 
@@ -359,13 +334,16 @@ def _data(options, problems):
 
 
 def _report(problems):
-  print(f"{len(problems)} to mend, nothing was started:", file=sys.stderr)
+  """Prints what is wrong; returns the exit status."""
+  count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
+  print(f"{count}, nothing was started:", file=sys.stderr)
   for problem in problems:
     print(f"- {problem}", file=sys.stderr)
   return BAD_USE
 
 
 def parse(argv):
+  """Parses the command line; ends the program where that is all there is."""
   try:
     return reader.parse(argv)
   except UsageError as error:

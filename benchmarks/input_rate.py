@@ -24,7 +24,8 @@ sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 import tensorflow as tf
 
 from benchmarks import photographs
-from data.batches import pipeline
+from data.batches.item_stream import BatchOptions
+from data.batches.pairs import PairBatches
 from data.sources import bag_source
 from data.views import geometry
 
@@ -66,13 +67,12 @@ def plain(encoded):
 
 def pairs(source, method, *, use_micle):
   """Returns the batches that pretraining sees."""
-  return pipeline.pair_batches(
-    source,
+  options = BatchOptions(
     batch_size=BATCH,
     views=geometry.ViewOptions(image_size=VIEW, resize_method=method),
-    use_micle=use_micle,
     seed=0,
   )
+  return PairBatches(source, options, use_micle=use_micle).batches()
 
 
 def rate(batches):

@@ -1,4 +1,4 @@
-"""The data of a run behind one object: which split, cut into which batches."""
+"""The data of a run behind one object: splits, and the batches made of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 
 from absl import logging
 
-from data.batches import item_stream, pipeline
-from data.problems import DataError
-from data.sources import bag_source, damaged_records, image_table, labelled
-from data.views import geometry
+from data.batches import images, item_stream, labelled, pairs
+from data.demo import dataset as demo_dataset
+from data.sources import bag_source, damaged_records, labelled_split
+from data.views.geometry import ViewOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,16 +37,11 @@ class DataOptions:
 class DataAccess:
   """Opens splits and makes batches of them; `run.py` hands it to the modes."""
 
-  def __init__(self, options, views):
-    """Opens nothing yet.
-
-    Args:
-      options: `DataOptions`.
-      views: `geometry.ViewOptions`.
-    """
+  def __init__(self, options: DataOptions, views: ViewOptions):
+    """Takes the options; opens nothing yet."""
     self._options = options
+    self._views = views
     self._opened = []
-    self._views: geometry.ViewOptions = views
 
   def open(self, split):
     """Returns a split as a `BagSource`; makes the demo's data if it is meant.
@@ -82,125 +77,59 @@ class DataAccess:
       for line in damaged_records.find(folder, split)
     ]
 
-  def pairs_per_epoch(self, source):
-    """Returns the steps of an epoch; see `pipeline.steps_per_epoch`."""
-    return pipeline.steps_per_epoch(
-      source,
-      use_micle=self._options.use_micle,
-      batch_size=self._options.train_batch_size,
-      read_parts=self._options.read_parts,
+  def pairs(self, source):
+    """Returns the `pairs.PairBatches` of a source to pretrain on."""
+    return pairs.PairBatches(
+      source, self._batches(), use_micle=self._options.use_micle
     )
 
-  def pair_batches(self, source, first_step, context=pipeline.ALONE):
-    """Returns what `pipeline.pair_batches` does."""
-    return pipeline.pair_batches(
-      source,
-      batch_size=self._options.train_batch_size,
-      views=self._views,
-      use_micle=self._options.use_micle,
-      seed=self._options.seed,
-      first_step=first_step,
-      cache=self._options.cache_dataset,
-      read_parts=self._options.read_parts,
-      context=context,
-    )
+  def labelled(self, source):
+    """Returns the `labelled.LabelledBatches` of a source to fine-tune on.
 
-  def some_pairs(self, source, most):
-    """Returns a few pairs as training cuts them, uint8 (n, 2, h, w, 3)."""
+    They are of the known labels of `label_fraction` of the patients.
+    """
     options = self._options
-    items = item_stream.num_items(source, options.use_micle)
-    batches = pipeline.pair_batches(
-      source,
-      batch_size=min(most, items),
-      views=self._views,
-      use_micle=options.use_micle,
-      seed=options.seed,
-    )
-    return next(iter(batches))["views"]
-
-  def labelled(self, source, *, for_training):
-    """Returns a `labelled.LabelledSplit`; for training, of a share of it."""
-    options = self._options
-    if not for_training:
-      return labelled.labelled(source, unit=options.unit)
-    return labelled.labelled(
+    split = labelled_split.labelled(
       source,
       unit=options.unit,
       uncertain=options.uncertain,
       fraction=options.label_fraction,
       seed=options.seed,
     )
-
-  def check_parts(self, split):
-    """Raises DataError if `split`, a `LabelledSplit`, has not enough parts."""
-    parts = self._options.read_parts
-    sizes = item_stream.part_sizes(split.source, split.unit == "bag", parts)
-    if not min(sizes):
-      raise DataError(
-        f"Expected labelled {split.unit}s in each of the parts that "
-        f"{split.source.name} is read in. Received: none in one of "
-        f"--read_parts={parts}. --read_parts=1 lets every worker read all."
-      )
-
-  def labelled_batches(self, source, first_step, context=pipeline.ALONE):
-    """Returns what `pipeline.labelled_batches` does."""
-    return pipeline.labelled_batches(
-      source,
-      batch_size=self._options.train_batch_size,
-      views=self._views,
-      unit=self._options.unit,
-      bag_views=self._options.bag_views,
-      seed=self._options.seed,
-      first_step=first_step,
-      cache=self._options.cache_dataset,
-      read_parts=self._options.read_parts,
-      context=context,
+    return labelled.LabelledBatches(
+      split, self._batches(), bag_views=options.bag_views
     )
 
-  def some_labelled(self, source, most):
-    """Returns a few items as training cuts them, uint8 (n, v, h, w, 3)."""
+  def images(self, source, *, labelled_only=False):
+    """Returns the `images.ImageBatches` of a source to evaluate on.
+
+    Args:
+      source: a `BagSource`.
+      labelled_only: whether to leave out images without a known label.
+    """
     options = self._options
-    batches = pipeline.labelled_batches(
+    if labelled_only:
+      source = labelled_split.labelled(source, unit=options.unit).source
+    else:
+      source = labelled_split.by_unit(source, options.unit)
+    return images.ImageBatches(
       source,
-      batch_size=most,
+      batch_size=options.eval_batch_size,
       views=self._views,
       unit=options.unit,
-      bag_views=options.bag_views,
-      seed=options.seed,
     )
-    return next(iter(batches))["views"]
 
-  def by_unit(self, source):
-    """Returns what `labelled.by_unit` does."""
-    return labelled.by_unit(source, self._options.unit)
-
-  def table(self, source):
-    """Returns the `image_table.ImageTable` of a source."""
-    return image_table.read(source)
-
-  def image_batches(self, source, context=pipeline.ALONE):
-    """Returns what `pipeline.image_batches` does."""
-    return pipeline.image_batches(
-      source,
-      batch_size=self._options.eval_batch_size,
+  def _batches(self):
+    return item_stream.BatchOptions(
+      batch_size=self._options.train_batch_size,
       views=self._views,
-      context=context,
+      seed=self._options.seed,
+      cache=self._options.cache_dataset,
+      read_parts=self._options.read_parts,
     )
-
-  def image_steps(self, source, replicas):
-    """Returns what `pipeline.image_steps` does."""
-    return pipeline.image_steps(
-      source, batch_size=self._options.eval_batch_size, replicas=replicas
-    )
-
-  def views_at(self, source, positions):
-    """Returns what `pipeline.views_at` does."""
-    return pipeline.views_at(source, positions, views=self._views)
 
 
 def _demo_records():
-  from data.demo import dataset as demo_dataset
-
   folder = demo_dataset.RECORDS
   if not os.path.exists(folder):
     logging.info("Making the demo's data in %s.", folder)

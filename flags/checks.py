@@ -1,12 +1,9 @@
-"""What the values of flags must be, alone and together."""
+"""Checks of the flags' values, alone and together."""
 
 from __future__ import annotations
 
-import glob
 import math
 import os
-
-from flags import inherited
 
 # What a number must be, where its flag's own bounds cannot say it.
 _RANGES = {
@@ -44,13 +41,14 @@ def out_of_range(name, value):
   return [f"Expected {what}. Received: --{name}={value}"]
 
 
-def problems(v, given, *, modes):
+def problems(v, given, *, modes, runs):
   """Returns a line for each value, or pair of values, that cannot work.
 
   Args:
     v: dict of every flag's value.
     given: names of the flags that the user set.
     modes: dict of flag to the modes that use it, for those that not all do.
+    runs: `tf_micle.runs.folder`, which knows what a run's folder holds.
   """
   found = []
 
@@ -77,8 +75,8 @@ def problems(v, given, *, modes):
   )
   expect(
     v["checkpoint"] is None
-    or _may_be_checkpoint(v["checkpoint"])
-    or (v["mode"] in ("pretrain", "finetune") and _goes_on(v["model_dir"])),
+    or runs.may_be_checkpoint(v["checkpoint"])
+    or (v["mode"] not in USES_RUN and runs.has_checkpoint(v["model_dir"])),
     "--checkpoint to be a run's folder or a checkpoint in it",
     "checkpoint",
   )
@@ -106,7 +104,7 @@ def problems(v, given, *, modes):
       "--export_dir to be a folder where this user may write",
       "export_dir",
     )
-  return found + _model_dir(v)
+  return found + _model_dir(v, runs)
 
 
 def _check_finetuning(v, given, expect):
@@ -141,15 +139,15 @@ def _inside(path, folder):
   return path == folder or path.startswith(folder + os.sep)
 
 
-def _model_dir(v):
+def _model_dir(v, runs):
   path, expected = v["model_dir"], []
   if not path:
     expected.append("--model_dir, the folder of the run")
   elif v["mode"] in USES_RUN:
-    if not os.path.isfile(os.path.join(path, "flags.json")):
+    if not os.path.isfile(os.path.join(path, runs.FLAGS)):
       kind = "run" if v["mode"] == "export" else "fine-tuned run"
       expected.append(
-        f"--model_dir to be the folder of a {kind}, with its flags.json"
+        f"--model_dir to be the folder of a {kind}, with its {runs.FLAGS}"
       )
   elif os.path.exists(path) and not os.path.isdir(path):
     expected.append("--model_dir to be a folder, or a name that is free")
@@ -187,17 +185,3 @@ def _writable(path):
   while not os.path.exists(path):
     path = os.path.dirname(path)
   return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
-
-
-def _goes_on(model_dir):
-  """Whether a run has a checkpoint itself, so that none is needed to start."""
-  return model_dir and inherited.goes_on(model_dir)
-
-
-def _may_be_checkpoint(path):
-  here = glob.escape(path)
-  return (
-    inherited.goes_on(path)
-    or os.path.exists(path + ".index")
-    or bool(glob.glob(f"{here}/*.index"))
-  )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class UsageError(ValueError):
-  """What is wrong with a command line; `problems` has a line for each fault."""
+  """What is wrong with a command; `problems` has a line for each."""
 
   def __init__(self, problems):
     super().__init__("\n".join(problems))
@@ -12,30 +12,43 @@ class UsageError(ValueError):
 
 
 class Problems:
-  """Gathers faults, so that the user hears of all of them at once."""
+  """Gathers problems, so that the user hears of all of them at once."""
 
-  def __init__(self, lines=()):
-    self._lines = list(lines)
+  def __init__(self, mistakes=()):
+    """Begins without any.
+
+    Args:
+      mistakes: tuple of the classes of errors that a user can mend.
+    """
+    self._mistakes = (*mistakes, UsageError)
+    self._lines = []
 
   def add(self, *lines):
-    """Adds faults, a line each."""
+    """Adds problems, a line each."""
     self._lines += lines
 
   def collect(self, function, *args, hint="", **kwargs):
-    """Calls `function`; a `ValueError` joins the faults, and None is returned.
+    """Calls `function`; what a user can mend joins the problems.
+
+    Any other exception is a fault of the program, and goes on.
 
     Args:
       function: what to call with the further arguments.
-      hint: what to say after the fault.
+      hint: what to say after the problem.
+
+    Returns:
+      What the function returns; None where there was a problem.
     """
     try:
       return function(*args, **kwargs)
-    except ValueError as error:
+    except UsageError as error:
+      self.add(*error.problems)
+    except self._mistakes as error:
       self.add(f"{error}{hint}")
-      return None
+    return None
 
   def stop_if_any(self):
-    """Ends the command with all faults found so far.
+    """Ends the command with all problems found so far.
 
     Raises:
       UsageError: if there are any.

@@ -1,4 +1,4 @@
-"""Reads the command line once: parsed, completed, checked, frozen."""
+"""Reader of the command line: parsed, completed, checked, frozen, once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from flags import (
   evaluation,
   exporting,
   finetuning,
-  inherited,
   model,
   prediction,
   run,
@@ -104,48 +103,54 @@ def parse(argv):
   return rest
 
 
-def options():
-  """Returns every flag's value, frozen, and what is wrong with them together.
+def options(problems, runs):
+  """Returns every flag's value, frozen; adds what is wrong with them together.
 
   Flags that the user did not set come from, in this order:
 
-  1. the run that is fine-tuned (its network), or evaluated, exported or used to
-     predict (network and data);
+  1. the run that is resumed (what it did before a flag named it), started from
+     (its network), or evaluated, exported or used to predict (network and
+     data);
   2. with neither --data_dir nor --dataset, the built-in demo's recipe;
   3. recipes/finetune.flags for --mode=finetune;
   4. the flags' defaults, which are pretraining's.
 
+  Args:
+    problems: `problems.Problems`.
+    runs: `tf_micle.runs.folder`, which knows what a run's folder holds.
+
   Returns:
-    A named tuple with a field for each flag, and `demo`, a bool; and a list of
-    problems, a line each, empty where all is well.
+    A named tuple with a field for each flag, and `demo`, a bool.
   """
-  mode, problems = FLAGS.mode, []
+  mode = FLAGS.mode
   settled = given = {f.name for f in _ours() if f.present}
-  try:
-    earlier = _earlier_run(mode)
-  except ValueError as error:
-    earlier, problems = {}, [str(error)]
   demo = FLAGS.data_dir is None and FLAGS.dataset is None
-  if mode in checks.USES_RUN:
+  uses_run = mode in checks.USES_RUN
+  earlier = {}
+  if not uses_run and FLAGS.checkpoint:
+    earlier = problems.collect(runs.read_flags, FLAGS.checkpoint) or {}
+  if demo and not uses_run and FLAGS.model_dir is None:
+    FLAGS.model_dir = os.path.join("runs", f"demo-{mode}-{_method(earlier)}")
+  resumed = not uses_run and runs.has_checkpoint(FLAGS.model_dir)
+  if FLAGS.model_dir and (uses_run or resumed):
+    earlier = problems.collect(runs.read_flags, FLAGS.model_dir) or {}
+  if uses_run:
     names = _names(_SCORED_AS) + _data_flags(demo)
     settled = _fill_from_run(earlier, names, settled)
     demo = demo and earlier.get("demo", True)
-  elif mode == "finetune":
-    names = [*_names([model]), "image_size"]
+  elif earlier:
+    names = [*_names([model]), "image_size", *(runs.BEFORE if resumed else ())]
     settled = _fill_from_run(earlier, names, settled)
-  if demo and mode not in checks.USES_RUN:
+  if demo and not uses_run:
     recipe = "demo" if mode == "pretrain" else "demo_finetune"
     settled = _fill_from_recipe(recipe, settled)
-    if FLAGS.model_dir is None:
-      FLAGS.model_dir = os.path.join("runs", f"demo-{mode}-{_method(earlier)}")
   if mode == "finetune":
     _fill_from_recipe("finetune", settled)
   values = {f.name: f.value for f in _ours()}
   values["resnet_depth"] = int(values["resnet_depth"])
   fields = sorted(values) + ["demo"]
-  frozen = collections.namedtuple("Options", fields)(**values, demo=demo)
-  problems += checks.problems(values, given, modes=_modes())
-  return frozen, problems
+  problems.add(*checks.problems(values, given, modes=_modes(), runs=runs))
+  return collections.namedtuple("Options", fields)(**values, demo=demo)
 
 
 def given(*, but=()):
@@ -153,9 +158,13 @@ def given(*, but=()):
   return [f.serialize() for f in _ours() if f.present and f.name not in but]
 
 
-def is_own_data(options):
-  """Whether --mode=eval takes the data that the run was trained on."""
-  trained = inherited.read(options.model_dir)
+def is_own_data(options, trained):
+  """Whether --mode=eval takes the data that a run was trained on.
+
+  Args:
+    options: what `options` returned.
+    trained: dict of the run's flags.
+  """
 
   def where(data_dir):
     return data_dir and os.path.realpath(data_dir)
@@ -225,27 +234,16 @@ def _modes():
   }
 
 
-def _earlier_run(mode):
-  """Returns the flags of the run that this one builds on, {} where none.
-
-  That is the run itself where it goes on, or where it is used as it is.
-  """
-  path = None
-  own = FLAGS.model_dir
-  if mode in checks.USES_RUN or (
-    mode == "finetune" and own and inherited.goes_on(own)
-  ):
-    path = own
-  elif mode == "finetune":
-    path = FLAGS.checkpoint
-  return inherited.read(path) if path else {}
-
-
 def _method(earlier):
-  """Returns how the encoder was pretrained, for the name of a demo's run."""
-  micle = earlier.get("use_micle", FLAGS.use_micle)
+  """Returns how the encoder was pretrained, for the name of a demo's run.
+
+  Args:
+    earlier: flags of the run to start from, {} without one.
+  """
   if FLAGS.mode == "finetune" and not earlier:
     return "scratch"
+  own = FLAGS.mode == "pretrain"
+  micle = FLAGS.use_micle if own else earlier.get("use_micle")
   return "micle" if micle else "simclr"
 
 

@@ -1,10 +1,12 @@
-"""A sweep's file: flag values to try, every combination of them."""
+"""Sweep file: flag values to try, every combination of them."""
 
 from __future__ import annotations
 
+import difflib
 import itertools
 
 from flags import checks
+from flags.problems import UsageError
 
 # What the sweep itself sets or needs.
 _NOT_SWEPT = (
@@ -26,14 +28,14 @@ def read(path, known):
     A list of dicts, flag name to value as text.
 
   Raises:
-    ValueError: with a line for each fault.
+    UsageError: with a line for each problem.
   """
   try:
     with open(path, encoding="utf-8") as file:
       lines = [line.split("#")[0].strip() for line in file]
   except (OSError, UnicodeDecodeError) as error:
-    raise ValueError(
-      f"Expected --sweep to be a file of flag values. Received: {error}"
+    raise UsageError(
+      [f"Expected --sweep to be a file of flag values. Received: {error}"]
     ) from error
   values, faults = {}, []
   for number, line in enumerate(lines, start=1):
@@ -46,9 +48,11 @@ def read(path, known):
       ]
       values[name] = choices
   if not values:
-    faults.append(f"Expected a line --flag=value,value in {path}. It has none.")
+    faults.append(
+      f"Expected a line --flag=value,value in {path}. Received: none"
+    )
   if faults:
-    raise ValueError("\n- ".join(faults))
+    raise UsageError(faults)
   return [
     dict(zip(values, choice)) for choice in itertools.product(*values.values())
   ]
@@ -66,7 +70,9 @@ def arguments(arm):
 
 def _faults(name, choices, values, known):
   if name not in known or name in _NOT_SWEPT:
-    yield f"Expected a flag to vary. Received: --{name}"
+    near = difflib.get_close_matches(name, set(known) - set(_NOT_SWEPT), n=1)
+    hint = f". Did you mean --{near[0]}?" if near and name not in known else ""
+    yield f"Expected a flag to vary. Received: --{name}{hint}"
     return
   if name in values:
     yield f"Expected each flag once. Received: --{name} again"

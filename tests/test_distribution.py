@@ -70,7 +70,7 @@ def test_what_of_a_batch_does_not_go_with_the_devices(
   batch, micro, parts, said, monkeypatch
 ):
   monkeypatch.setattr(distribution, "input_hosts", lambda strategy: 2)
-  found = distribution.batch_faults(
+  found = distribution.batch_problems(
     types.SimpleNamespace(num_replicas_in_sync=2),
     batch_size=batch,
     micro_batch_size=micro,

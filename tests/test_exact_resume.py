@@ -13,7 +13,8 @@ import tensorflow as tf
 import tiny
 
 import run
-from tf_micle.runs import checkpoint, run_log
+from tf_micle.runs import folder as run_folder
+from tf_micle.runs import run_log
 from tf_micle.system import folder_lock
 from tf_micle.training import loop as training_loop
 
@@ -82,7 +83,7 @@ def events(folder):
 
 def newest(folder):
   """Returns the step of a run's newest checkpoint, 0 without one."""
-  paths = checkpoint.saved(folder / "checkpoints")
+  paths = run_folder.saved(folder / "checkpoints")
   return int(str(paths[0]).rsplit("-", 1)[1]) if paths else 0
 
 

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 import toy_bags
 
-from data.batches import pipeline
-from data.sources import bag_source, image_table, labelled
+from data.batches.images import ImageBatches
+from data.sources import bag_source, image_table, labelled_split
 from data.views.geometry import ViewOptions
 
 NAN = math.nan
@@ -17,12 +17,18 @@ VIEWS = ViewOptions(image_size=12, min_crop_area=0.9, horizontal_flip=False)
 
 def split(sizes, *, unit="image", fraction=1.0, seed=0, **kwargs):
   source = toy_bags.toy_bags(sizes, **kwargs)
-  return labelled.labelled(source, unit=unit, fraction=fraction, seed=seed)
+  return labelled_split.labelled(
+    source, unit=unit, fraction=fraction, seed=seed
+  )
+
+
+def image_batches(source, batch_size=3):
+  return ImageBatches(source, batch_size=batch_size, views=VIEWS, unit="image")
 
 
 def images_of(source):
   """The (bag, image) of each view, in the order of evaluation."""
-  batches = pipeline.image_batches(source, batch_size=3, views=VIEWS)
+  batches = image_batches(source).batches()
   views = np.concatenate([b["views"][:, 0] for b in batches])
   return toy_bags.identity(views)
 
@@ -67,7 +73,7 @@ def test_a_bag_has_one_label_for_all_its_images():
 )
 def test_the_label_of_a_bag(labels, expected):
   dtype = tf.float32 if isinstance(labels[0], list) else tf.int64
-  found = labelled.bag_label(tf.constant(labels, dtype))
+  found = labelled_split.bag_label(tf.constant(labels, dtype))
   np.testing.assert_array_equal(found, expected)
 
 
@@ -81,9 +87,9 @@ def test_findings_of_which_none_is_stated_are_unlabelled():
 def test_what_is_uncertain_only_is_known_where_it_counts():
   labels = [[[-1, NAN, NAN]], [[0, -1, NAN]]]
   source = toy_bags.toy_bags([1, 1], task="multi_label", labels=labels)
-  ignored = labelled.labelled(source, unit="image")
+  ignored = labelled_split.labelled(source, unit="image")
   assert (ignored.num_items, ignored.left_out) == (1, 1)
-  counted = labelled.labelled(source, unit="image", uncertain="ones")
+  counted = labelled_split.labelled(source, unit="image", uncertain="ones")
   assert (counted.num_items, counted.left_out) == (2, 0)
 
 
@@ -128,7 +134,7 @@ def test_the_table_has_the_order_of_the_images():
   np.testing.assert_array_equal(images_of(source)[:, 0], bags)
   np.testing.assert_array_equal(table.labels, np.array(bags) % 3)
   assert list(table.metadata["site"]) == [f"s{bag % 2}" for bag in bags]
-  some = pipeline.views_at(source, {1, 4}, views=VIEWS)
+  some = image_batches(source).views_at({1, 4})
   assert sorted(some) == [1, 4]
   np.testing.assert_array_equal(toy_bags.identity(some[4]), [1, 2])
 
@@ -136,7 +142,7 @@ def test_the_table_has_the_order_of_the_images():
 def test_records_and_views_have_one_order(demo_records):
   source = bag_source.bag_tfrecords(demo_records, "train")
   table = image_table.read(source)
-  batches = pipeline.image_batches(source, batch_size=7, views=VIEWS)
+  batches = image_batches(source, 7).batches()
   labels = np.concatenate([batch["label"][:, 0] for batch in batches])
   np.testing.assert_array_equal(labels, table.labels)
   assert len(set(labels)) > 1

@@ -6,17 +6,27 @@ import numpy as np
 import pytest
 import toy_bags
 
-from data.batches import pipeline
+from data.batches.images import ImageBatches
+from data.batches.item_stream import BatchOptions
+from data.batches.labelled import LabelledBatches
+from data.batches.pairs import PairBatches
+from data.sources import labelled_split
 from data.views import geometry
 
 VIEWS = geometry.ViewOptions(image_size=12, min_crop_area=0.5)
 SIZES = [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5]
 
 
-def batches(count, source=None, **kwargs):
-  arguments = {"batch_size": 4, "views": VIEWS, "use_micle": True, "seed": 0}
+def pairs(source=None, use_micle=True, **kwargs):
+  options = BatchOptions(
+    **{"batch_size": 4, "views": VIEWS, "seed": 0, **kwargs}
+  )
   source = source or toy_bags.toy_bags(SIZES)
-  stream = pipeline.pair_batches(source, **{**arguments, **kwargs})
+  return PairBatches(source, options, use_micle=use_micle)
+
+
+def batches(count, source=None, first_step=0, **kwargs):
+  stream = pairs(source, **kwargs).batches(first_step)
   return list(stream.take(count).as_numpy_iterator())
 
 
@@ -36,16 +46,15 @@ def test_micle_pairs_distinct_images_of_one_bag():
 
 def test_simclr_pairs_two_views_of_one_image():
   for batch in batches(20, use_micle=False):
-    pairs = identities(batch)
-    np.testing.assert_array_equal(pairs[:, 0], pairs[:, 1])
+    found = identities(batch)
+    np.testing.assert_array_equal(found[:, 0], found[:, 1])
 
 
 @pytest.mark.parametrize(("use_micle", "items"), [(True, 11), (False, 36)])
 def test_an_epoch_is_one_pass_and_no_batch_holds_an_item_twice(
   use_micle, items
 ):
-  source = toy_bags.toy_bags(SIZES)
-  steps = pipeline.steps_per_epoch(source, use_micle=use_micle, batch_size=4)
+  steps = pairs(use_micle=use_micle).steps_per_epoch
   assert steps == items // 4
   orders = []
   for epoch in range(2):
@@ -97,8 +106,8 @@ def test_labels_follow_their_images():
 
 def test_image_batches_are_every_image_once_with_its_label():
   source = toy_bags.toy_bags(SIZES)
-  stream = pipeline.image_batches(source, batch_size=8, views=VIEWS)
-  seen = list(stream.as_numpy_iterator())
+  images = ImageBatches(source, batch_size=8, views=VIEWS, unit="image")
+  seen = list(images.batches().as_numpy_iterator())
   views = np.concatenate([b["views"] for b in seen])
   labels = np.concatenate([b["label"] for b in seen])
   assert views.shape == (36, 1, 12, 12, 3)
@@ -124,11 +133,12 @@ def test_one_patient_with_many_images_runs_without_micle():
   assert batches(1, toy_bags.toy_bags([9]), use_micle=False)
 
 
-def training_batches(count, sizes=SIZES, **kwargs):
-  arguments = {"batch_size": 4, "views": VIEWS, "unit": "image", "seed": 0}
-  stream = pipeline.labelled_batches(
-    toy_bags.toy_bags(sizes), **{**arguments, "bag_views": 3, **kwargs}
-  )
+def training_batches(
+  count, sizes=SIZES, unit="image", batch_size=4, first_step=0
+):
+  split = labelled_split.labelled(toy_bags.toy_bags(sizes), unit=unit)
+  options = BatchOptions(batch_size=batch_size, views=VIEWS, seed=0)
+  stream = LabelledBatches(split, options, bag_views=3).batches(first_step)
   return list(stream.take(count).as_numpy_iterator())
 
 

@@ -5,17 +5,25 @@ import pytest
 import tensorflow as tf
 import toy_bags
 
-from data.batches import item_stream, pipeline
-from data.sources import bag_source
+from data.batches import item_stream
+from data.batches.images import ImageBatches
+from data.batches.item_stream import ALONE, BatchOptions
+from data.batches.labelled import LabelledBatches
+from data.batches.pairs import PairBatches
+from data.sources import bag_source, labelled_split
 from data.views import geometry
 
 VIEWS = geometry.ViewOptions(image_size=12, min_crop_area=0.5)
 SHARDS, BATCH = 4, 8
 SOURCE = toy_bags.toy_bags([1, 2, 3] * 8, shards=SHARDS)
 DRAWN = {
-  "pairs": (pipeline.pair_batches, {"use_micle": True}),
-  "images": (pipeline.pair_batches, {"use_micle": False}),
-  "labelled": (pipeline.labelled_batches, {"unit": "bag", "bag_views": 2}),
+  "pairs": lambda source, options: PairBatches(source, options, use_micle=True),
+  "images": lambda source, options: PairBatches(
+    source, options, use_micle=False
+  ),
+  "labelled": lambda source, options: LabelledBatches(
+    labelled_split.labelled(source, unit="bag"), options, bag_views=2
+  ),
 }
 
 
@@ -23,11 +31,18 @@ def worker(index, *, workers=2, devices=1):
   return tf.distribute.InputContext(workers, index, workers * devices)
 
 
-def batches(count, kind="pairs", source=SOURCE, **kwargs):
+def options(**changes):
+  return BatchOptions(
+    **{"batch_size": BATCH, "views": VIEWS, "seed": 0, **changes}
+  )
+
+
+def batches(
+  count, kind="pairs", source=SOURCE, first_step=0, context=ALONE, **changes
+):
   """The first `count` batches of a device, as `DRAWN` names them."""
-  function, arguments = DRAWN[kind]
-  arguments = {"batch_size": BATCH, "views": VIEWS, "seed": 0, **arguments}
-  stream = function(source, **{**arguments, **kwargs})
+  drawn = DRAWN[kind](source, options(**changes))
+  stream = drawn.batches(first_step, context)
   return list(stream.take(count).as_numpy_iterator())
 
 
@@ -84,9 +99,7 @@ def test_an_epoch_of_a_part_is_one_pass_in_an_order_of_its_own():
 
 def test_unequal_parts_are_seen_whole():
   source = toy_bags.toy_bags([1] * 11, shards=2)  # Parts of 6 and 5.
-  found = batches(
-    40, source=source, batch_size=4, read_parts=2, use_micle=False
-  )
+  found = batches(40, "images", source, batch_size=4, read_parts=2)
   bags = np.stack([toy_bags.identity(b["views"])[:, 0, 0] for b in found])
   for part, size in enumerate((6, 5)):
     rows = bags[:, 2 * part : 2 * part + 2].ravel()
@@ -125,17 +138,12 @@ def test_bag_tfrecords_are_read_by_file(demo_records):
 
 def test_workers_validate_every_image_once():
   """In the order in which Keras joins the devices' predictions."""
-  arguments = {"batch_size": 7, "views": VIEWS}  # 4 rows a device.
-  whole = list(pipeline.image_batches(SOURCE, **arguments).as_numpy_iterator())
+  images = ImageBatches(SOURCE, batch_size=7, views=VIEWS, unit="image")
+  whole = list(images.batches().as_numpy_iterator())
   shares = [
-    list(
-      pipeline.image_batches(
-        SOURCE, context=worker(k), **arguments
-      ).as_numpy_iterator()
-    )
-    for k in range(2)
+    list(images.batches(worker(k)).as_numpy_iterator()) for k in range(2)
   ]
-  steps = pipeline.image_steps(SOURCE, batch_size=7, replicas=2)
+  steps = images.steps(replicas=2)  # 4 rows a device.
   assert steps == 6 == max(map(len, shares))
   joined = [b for k in range(steps) for share in shares for b in share[k:][:1]]
   for key in ("views", "label"):
@@ -156,6 +164,4 @@ def test_workers_validate_every_image_once():
 def test_what_cannot_be_parted_is_said(sizes, shards, parts, message):
   source = toy_bags.toy_bags(sizes, shards=shards)
   with pytest.raises(ValueError, match=message):
-    pipeline.steps_per_epoch(
-      source, use_micle=False, batch_size=2 * parts, read_parts=parts
-    )
+    DRAWN["images"](source, options(batch_size=2 * parts, read_parts=parts))

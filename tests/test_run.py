@@ -192,7 +192,7 @@ def test_all_mistakes_in_flags_are_reported_at_once(capsys):
   status = tiny.command(train_batch_sise=3, image_size="abc", optimizer="sgd")
   printed = capsys.readouterr().err
   assert status == run.BAD_USE
-  assert "3 to mend" in printed
+  assert "3 problems" in printed
   assert "train_batch_size" in printed
   assert "image_size=abc" in printed
   assert "lars|momentum|adam" in printed
@@ -297,7 +297,8 @@ def test_every_recipe_is_read():
   for recipe in recipes:
     flags.FLAGS.unparse_flags()
     run.parse(["run.py", f"--flagfile={recipe}", "--model_dir=x"])
-    options, problems = run.reader.options()
+    problems = run.Problems()
+    options = run.reader.options(problems, run.run_folder)
     assert not problems
     assert options.image_size in (48, 224, 448)
   (grid,) = folder.glob("*.sweep")
@@ -315,7 +316,8 @@ def test_what_a_finetuning_run_takes_where_nothing_is_said(tmp_path):
   flags.FLAGS.unparse_flags()
   given = ["--learning_rate=7", f"--checkpoint={pretrained}", "--data_dir=d"]
   run.parse(["run.py", "--mode=finetune", "--model_dir=x", *given])
-  options, problems = run.reader.options()
+  problems = run.Problems()
+  options = run.reader.options(problems, run.run_folder)
   assert not problems
   assert options.learning_rate == 7
   assert (options.resnet_depth, options.image_size) == (101, 96)

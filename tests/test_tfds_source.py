@@ -6,7 +6,7 @@ import tensorflow_datasets as tfds
 import tiny
 
 import run
-from data.batches import pipeline
+from data.batches.images import ImageBatches
 from data.sources import image_table, tfds_source
 from data.views.geometry import ViewOptions
 
@@ -57,10 +57,10 @@ def prepared(tmp_path_factory):
 def read(source):
   """Each image's number, label and patient."""
   views = ViewOptions(image_size=8)
-  batches = pipeline.image_batches(source, batch_size=4, views=views)
+  batches = ImageBatches(source, batch_size=4, views=views, unit="image")
   images = [
     (int(view[0, 4, 4, 0]) // 10, int(label[0]))
-    for batch in batches.as_numpy_iterator()
+    for batch in batches.batches().as_numpy_iterator()
     for view, label in zip(batch["views"], batch["label"])
   ]
   table = image_table.read(source)

@@ -6,15 +6,43 @@ in the run, so a run that starts at step k sees what an uninterrupted one does.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
 from data.problems import DataError
+from data.views.geometry import ViewOptions
+
+# One process, one device: its share of a global batch is all of it.
+ALONE = tf.distribute.InputContext()
 
 # Batches that are shuffled at once, as in SimCLR: more where images are small.
 _SHUFFLE_BATCHES_SMALL, _SHUFFLE_BATCHES = 50, 10
 _SMALL_IMAGE_SIZE = 32
 _ENDLESS = 2**31
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchOptions:
+  """How training batches are made of items, which are bags or images.
+
+  Attributes:
+    batch_size: items in a global batch.
+    views: how views are cut.
+    seed: the run's.
+    cache: whether to keep the encoded images in memory. The order of files is
+      then the same in every epoch.
+    read_parts: how many parts the source's files are read in, a divisor of
+      `batch_size` and 1 or a multiple of the workers; each part is shuffled by
+      itself and gives equally many rows of a batch.
+  """
+
+  batch_size: int
+  views: ViewOptions
+  seed: int
+  cache: bool = False
+  read_parts: int = 1
 
 
 def num_items(source, bags):
@@ -54,15 +82,8 @@ def part_sizes(source, bags, parts):
   return [sum(sizes[part::parts]) for part in range(parts)]
 
 
-def shuffle_buffer(source, bags, *, batch_size, image_size):
-  """Returns how many items to shuffle at once."""
-  small = image_size <= _SMALL_IMAGE_SIZE
-  batches = _SHUFFLE_BATCHES_SMALL if small else _SHUFFLE_BATCHES
-  return min(batch_size * batches, num_items(source, bags))
-
-
 def endless_batches(
-  read, function, *, per_epoch, batch_size, buffer, seed, first_step, context
+  source, to_row, options, *, bags, per_epoch, first_step=0, context=ALONE
 ):
   """Returns an endless data set of a worker's share of each global batch.
 
@@ -70,14 +91,13 @@ def endless_batches(
   is in a batch depends on the number of parts, not on that of the workers.
 
   Args:
-    read: from a part's number to a function from a seed to one pass over its
-      items.
-    function: from an item and its seed to a row of a batch.
+    source: a `BagSource`.
+    to_row: from an item and its seed to a row of a batch.
+    options: `BatchOptions`.
+    bags: whether an item is a bag; otherwise it is a bag of one image.
     per_epoch: for each part, the items of a pass that are used.
-    batch_size: rows of a global batch.
-    buffer: items to shuffle at once, of all parts together.
-    seed: the run's seed.
-    first_step: the step to start at.
+    first_step: the step to start at; what lies before it in its epoch is read,
+      not decoded.
     context: `tf.distribute.InputContext`: which worker this is. Of several
       parts it reads its own; a single one is read by all, who keep their rows.
 
@@ -85,12 +105,14 @@ def endless_batches(
     `tf.data.Dataset` of `batch_size / context.num_replicas_in_sync` rows each,
     those of this worker's first device first.
   """
-  parts, workers = len(per_epoch), context.num_input_pipelines
+  parts, workers = options.read_parts, context.num_input_pipelines
+  batch_size, seed = options.batch_size, options.seed
+  buffer = _shuffle_buffer(source, bags, options)
   rows = batch_size // parts
 
   def stream(part):
     items = _endless_items(
-      read(part),
+      _reader(source, bags, part, options),
       per_epoch=per_epoch[part],
       buffer=-(-buffer // parts),
       seed=(seed, part),
@@ -124,7 +146,7 @@ def endless_batches(
 
   @tf.autograph.experimental.do_not_convert
   def at_position(position, item):
-    return function(item, tf.stack([tf.constant(seed, tf.int64), position]))
+    return to_row(item, tf.stack([tf.constant(seed, tf.int64), position]))
 
   batches = items.map(at_position, tf.data.AUTOTUNE, deterministic=True)
   batches = batches.batch(
@@ -161,29 +183,26 @@ def _endless_items(read, *, per_epoch, buffer, seed, first):
   return items.enumerate(start=first)
 
 
-def reader(source, bags, parts, cache):
-  """Returns what reads a part of a `BagSource`, for `endless_batches`.
+def _reader(source, bags, part, options):
+  """Returns a function from a seed to one pass over a part's items."""
+  parts = options.read_parts
+  which = [range(part, len(source.shard_bags), parts)] if parts > 1 else []
 
-  Args:
-    source: a `BagSource`.
-    bags: whether an item is a bag; otherwise it is a bag of one image.
-    parts: that the source is read in.
-    cache: whether to keep the items in memory.
-  """
+  def read(seed):
+    stream = source.read(seed, *which).map(_for_training)
+    return stream if bags else split_bags(stream)
 
-  def reader_of(part):
-    which = [range(part, len(source.shard_bags), parts)] if parts > 1 else []
+  if not options.cache:
+    return read
+  cached = read(tf.constant(0, tf.int64)).cache()
+  return lambda seed: cached
 
-    def read(seed):
-      stream = source.read(seed, *which).map(_for_training)
-      return stream if bags else split_bags(stream)
 
-    if not cache:
-      return read
-    cached = read(tf.constant(0, tf.int64)).cache()
-    return lambda seed: cached
-
-  return reader_of
+def _shuffle_buffer(source, bags, options):
+  """Returns how many items to shuffle at once, of all parts together."""
+  small = options.views.image_size <= _SMALL_IMAGE_SIZE
+  batches = _SHUFFLE_BATCHES_SMALL if small else _SHUFFLE_BATCHES
+  return min(options.batch_size * batches, num_items(source, bags))
 
 
 def _for_training(bag):

@@ -56,6 +56,13 @@ class BagSource:
   read: Callable[..., tf.data.Dataset]
 
 
+def labels_of(bag, indices=None):
+  """Returns a bag's labels, or those of its images at `indices`, in a dict."""
+  key = "labels" if "labels" in bag else "label"
+  labels = bag[key]
+  return {key: labels if indices is None else tf.gather(labels, indices)}
+
+
 def bag_tfrecords(data_dir, split, *, skip_damaged=False):
   """Returns a `BagSource` of a folder that `data.build_tfrecords` wrote.
 

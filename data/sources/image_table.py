@@ -10,7 +10,7 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class ImageTable:
-  """A row an image, in the order in which `pipeline.image_batches` has them.
+  """A row an image, in the order in which `images.ImageBatches` has them.
 
   Attributes:
     patient_id: (n,) str, pseudonyms.

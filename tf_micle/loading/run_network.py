@@ -11,6 +11,8 @@ from tf_micle.encoder.build import build_encoder
 from tf_micle.loading import tuned_run
 from tf_micle.options import FinetuneOptions, PretrainOptions
 from tf_micle.runs import checkpoint, provenance
+from tf_micle.runs import folder as run_folder
+from tf_micle.system.input_error import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +69,11 @@ def open_run(run_dir, path=None):
     A `RunNetwork`.
 
   Raises:
-    ValueError: if the folder is not a run's or has no checkpoint that fits.
+    InputError: if the folder is not a run's or has no checkpoint that fits.
   """
-  flags = provenance.read_flags(run_dir)
+  flags = run_folder.read_flags(run_dir)
   if not flags:
-    raise ValueError(
+    raise InputError(
       "Expected the folder of a run, with its flags.json. Received: "
       f"{run_dir}"
     )
@@ -96,6 +98,6 @@ def _pick(options_class, flags):
       **{name: flags[name] for name in names if name in flags}
     )
   except TypeError as error:
-    raise ValueError(
+    raise InputError(
       f"Expected a flags.json as this version writes it. Received: {error}"
     ) from error

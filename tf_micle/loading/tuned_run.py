@@ -6,6 +6,8 @@ import os
 
 from tf_micle.classifier.build import build_network
 from tf_micle.runs import checkpoint, provenance, trained_on
+from tf_micle.runs import folder as run_folder
+from tf_micle.system.input_error import InputError
 
 
 class TunedRun:
@@ -21,11 +23,11 @@ class TunedRun:
     """Opens `run_dir`; reads no weights yet.
 
     Raises:
-      ValueError: if it is not the folder of a fine-tuned run.
+      InputError: if it is not the folder of a fine-tuned run.
     """
     facts = provenance.read(run_dir)
     if "class_names" not in facts:
-      raise ValueError(
+      raise InputError(
         "Expected --model_dir to be the folder of a fine-tuned run "
         f"(--mode=finetune). Received: {run_dir}"
       )
@@ -34,7 +36,7 @@ class TunedRun:
     self.class_names = tuple(facts["class_names"])
     self.trained_on = trained_on.read(run_dir)
     if not any(one.stage == "finetune" for one in self.trained_on):
-      raise ValueError(
+      raise InputError(
         f"Expected {trained_on.FILE_NAME} in {run_dir}, which says whom the "
         "model was fine-tuned on. Received a folder without it: copy it too."
       )
@@ -64,7 +66,7 @@ class TunedRun:
       checkpoint.CheckpointError: where it is not there or does not fit.
     """
     if path is None:
-      best = os.path.join(self._run_dir, checkpoint.BEST_FOLDER)
+      best = os.path.join(self._run_dir, run_folder.BEST)
       path = best if os.path.isdir(best) else self._run_dir
     path = checkpoint.find(path)
     model, parts = build_network(

@@ -47,8 +47,8 @@ def run(mode, options, strategy, data, problems, *, own_data):
   source, tuned, other, warnings = _open(mode, data, problems)
   with strategy.scope():
     restored = problems.collect(tuned.classifier, options, mode.checkpoint)
-  source = data.by_unit(source)
-  table = data.table(source)
+  images = data.images(source)
+  table = images.table
   items = scoring.unscored(
     table,
     unit=options.unit,
@@ -61,7 +61,12 @@ def run(mode, options, strategy, data, problems, *, own_data):
   model, path = restored
   logging.info("Scoring %d images of %s.", source.num_images, source.name)
   predictions = problems.collect(
-    scoring.score, model, data.image_batches(source), table, items
+    scoring.score,
+    model,
+    strategy.distribute_datasets_from_function(images.batches),
+    table,
+    items,
+    steps=images.steps(strategy.num_replicas_in_sync),
   )
   problems.stop_if_any()
   result = evaluation.evaluate(
@@ -89,7 +94,7 @@ def run(mode, options, strategy, data, problems, *, own_data):
     os.path.join(folder, "report.html"),
     result=result,
     predictions=predictions,
-    wrong_cases=_wrong_cases(predictions, table, source, data),
+    wrong_cases=_wrong_cases(predictions, images),
     title_facts=result["provenance"],
     warnings=warnings,
   )
@@ -147,14 +152,14 @@ def _folder(mode, source, own_data):
   return folder
 
 
-def _wrong_cases(predictions, table, source, data):
+def _wrong_cases(predictions, images):
   """Returns the most wrong items with their pictures; a bag's first image."""
   cases = scoring.most_wrong(predictions, _WRONG_CASES)
-  places = {int(row): place for place, row in enumerate(table.row)}
+  places = {int(row): place for place, row in enumerate(images.table.row)}
   place_of = {
     item: places[int(predictions.row[item].split()[0])] for item, _, _ in cases
   }
-  pictures = data.views_at(source, set(place_of.values())) if cases else {}
+  pictures = images.views_at(set(place_of.values())) if cases else {}
   names = predictions.class_names
 
   def told(item, class_):

@@ -1,4 +1,4 @@
-"""Pretrains an encoder: SimCLR, or MICLe."""
+"""What --mode=pretrain trains: an encoder, by SimCLR or MICLe."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import dataclasses
 import functools
 
 from tf_micle.contrastive.build import build_contrastive_model
-from tf_micle.runs import trained_on
-from tf_micle.training import session as training_session
+from tf_micle.options import PretrainOptions
+from tf_micle.runs.trained_on import PatientSet
+from tf_micle.training.session import Plan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,107 +22,50 @@ class PretrainMode:
   train_epochs: int
 
 
-def run(mode, options, session, data, problems):
-  """Pretrains.
+def plan(pick, data, seen, problems):
+  """Plans a pretraining run.
 
   Args:
-    mode: `PretrainMode`.
-    options: `options.PretrainOptions`.
-    session: `session.Session`.
+    pick: from a class of options to one that is filled from the flags.
     data: `data.access.DataAccess`.
-    problems: `flags.problems.Problems`; faults that are known already.
+    seen: `PatientSet`s that the weights come from; not looked at.
+    problems: `flags.problems.Problems`; those that are known already.
 
   Returns:
-    A `session.Outcome`.
+    A `session.Plan`.
   """
+  del seen
+  mode, options = pick(PretrainMode), pick(PretrainOptions)
   source = problems.collect(data.open, mode.train_split)
-  validation = _probed(mode, data, source, problems)
-  steps_per_epoch = source and problems.collect(data.pairs_per_epoch, source)
-  problems.collect(session.check, source, problems)
-  seen = problems.collect(session.seen_before)
-  own = source and problems.collect(
-    trained_on.PatientSet.of, "pretrain", source
-  )
+  probed = _open_probed(mode, data, source, problems)
+  batches = source and problems.collect(data.pairs, source)
+  own = source and problems.collect(PatientSet.of, "pretrain", source)
   problems.stop_if_any()
-  with session.locked(problems):
-    # Another process may have been at work here until now.
-    problems.collect(session.check, source, problems)
-    problems.stop_if_any()
-    return _train(
-      mode,
-      options,
-      session,
-      data,
-      problems,
-      source=source,
-      validation=validation,
-      patients=[*seen, own],
-      steps_per_epoch=steps_per_epoch,
-    )
-
-
-def _train(
-  mode,
-  options,
-  session,
-  data,
-  problems,
-  *,
-  source,
-  validation,
-  patients,
-  steps_per_epoch,
-):
-  """Trains on a split, in a folder that is this process's alone."""
-  session.clock.done("reading and checking what was asked for")
+  steps_per_epoch = batches.steps_per_epoch
   train_steps = mode.train_steps
   if train_steps is None:
     train_steps = mode.train_epochs * steps_per_epoch
-  with session.strategy.scope():
-    model, parts = build_contrastive_model(
+  return Plan(
+    source=source,
+    patients=[own],
+    steps_per_epoch=steps_per_epoch,
+    train_steps=train_steps,
+    build=functools.partial(
+      build_contrastive_model,
       options,
       steps_per_epoch=steps_per_epoch,
       train_steps=train_steps,
-      probe_outputs=len(validation.class_names) if validation else 0,
-    )
-    training = training_session.TrainingRun(session, parts)
-    problems.collect(
-      training.start,
-      {"encoder": 1, "projection_head": 1},
-      source=source,
-      train_steps=train_steps,
-    )
-    problems.stop_if_any()
-  log = training.open_log(source, patients)
-  distributed = session.strategy.distribute_datasets_from_function
-  training.draw_views(
-    model, functools.partial(data.some_pairs, source), log, "positive_pairs"
-  )
-
-  def batches_of(worker):
-    return data.pair_batches(source, training.first_step, worker)
-
-  def probe_accuracy(callbacks):
-    return model.evaluate(
-      distributed(lambda worker: data.image_batches(validation, worker)),
-      steps=data.image_steps(validation, session.strategy.num_replicas_in_sync),
-      verbose=0,
-      return_dict=True,
-      callbacks=callbacks,
-    )
-
-  return training.train(
-    model,
-    distributed(batches_of),
-    log,
-    train_steps=train_steps,
-    steps_per_epoch=steps_per_epoch,
+      probe_outputs=len(probed.class_names) if probed else 0,
+    ),
+    least_matched={"encoder": 1, "projection_head": 1},
+    batches=batches,
     images_per_step=2 * options.train_batch_size,
-    validate=probe_accuracy if validation else None,
+    picture="positive_pairs",
+    validate=probed and functools.partial(_probe_accuracy, data.images(probed)),
   )
 
 
-def _probed(mode, data, source, problems):
+def _open_probed(mode, data, source, problems):
   """Opens the split for the linear probe; None where there is no probe."""
   probing = mode.lineareval_while_pretraining
   if not source or not probing or source.task == "unlabelled":
@@ -131,4 +75,15 @@ def _probed(mode, data, source, problems):
     mode.eval_split,
     hint=" The linear probe is scored on it: name another --eval_split, or "
     "leave the probe out by --nolineareval_while_pretraining.",
+  )
+
+
+def _probe_accuracy(images, model, strategy, callbacks):
+  """Returns the online probe's scores on the images of a split."""
+  return model.evaluate(
+    strategy.distribute_datasets_from_function(images.batches),
+    steps=images.steps(strategy.num_replicas_in_sync),
+    verbose=0,
+    return_dict=True,
+    callbacks=callbacks,
   )

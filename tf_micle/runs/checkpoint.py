@@ -6,22 +6,21 @@ import collections
 import glob
 import hashlib
 import os
-import re
 import shutil
 
 import tensorflow as tf
 from absl import logging
 
+from tf_micle.runs import folder as run_folder
 from tf_micle.system import system_faults
+from tf_micle.system.input_error import InputError
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
-FOLDER, BEST_FOLDER, DAMAGED_FOLDER = "checkpoints", "best", "damaged"
-_INDEX = re.compile(r"ckpt-([0-9]+)\.index")
 # What reading a checkpoint raises.
 _READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 
 
-class CheckpointError(ValueError):
+class CheckpointError(InputError):
   """A checkpoint is not there or does not fit."""
 
 
@@ -31,7 +30,7 @@ class RunCheckpoints:
   Each holds all that the next step depends on; the newest few are kept.
   """
 
-  def __init__(self, run_dir, parts, *, keep, folder=FOLDER):
+  def __init__(self, run_dir, parts, *, keep, folder=run_folder.CHECKPOINTS):
     """Opens `run_dir`'s checkpoints; writes nothing yet.
 
     Args:
@@ -66,7 +65,7 @@ class RunCheckpoints:
     for remains in glob.glob(f"{glob.escape(self._folder)}/ckpt-*_temp"):
       shutil.rmtree(remains, ignore_errors=True)
     damaged = []
-    for path in saved(self._folder):
+    for path in run_folder.saved(self._folder):
       try:
         self._checkpoint.restore(path).assert_consumed()
       except (AssertionError, *_READ_ERRORS) as error:
@@ -141,26 +140,7 @@ class RunCheckpoints:
   @property
   def latest(self):
     """The newest checkpoint's path, or None."""
-    return next(iter(saved(self._folder)), None)
-
-
-def saved(folder):
-  """Returns the run's checkpoints in a folder, the newest first."""
-  names = os.listdir(folder) if os.path.isdir(folder) else []
-  steps = [int(m[1]) for m in map(_INDEX.fullmatch, names) if m]
-  return [
-    os.path.join(folder, f"ckpt-{step}") for step in sorted(steps, reverse=True)
-  ]
-
-
-def run_dir(path):
-  """Returns the folder of the run that `path`, as in `find`, belongs to."""
-  folder = os.path.abspath(path)
-  if not os.path.isdir(folder):
-    folder = os.path.dirname(folder)
-  if os.path.basename(folder) in (FOLDER, BEST_FOLDER):
-    folder = os.path.dirname(folder)
-  return folder
+    return next(iter(run_folder.saved(self._folder)), None)
 
 
 def find(path):
@@ -172,8 +152,8 @@ def find(path):
   Raises:
     CheckpointError: where there is none.
   """
-  for folder in (os.path.join(path, FOLDER), path):
-    newest = [*saved(folder), tf.train.latest_checkpoint(folder)][0]
+  for folder in (os.path.join(path, run_folder.CHECKPOINTS), path):
+    newest = [*run_folder.saved(folder), tf.train.latest_checkpoint(folder)][0]
     if newest:
       return newest
   if os.path.exists(path + ".index"):
@@ -271,7 +251,7 @@ def _damage(path):
 
 def _set_aside(path):
   """Moves a checkpoint's files to a folder beside it; returns the folder."""
-  folder = os.path.join(os.path.dirname(path), DAMAGED_FOLDER)
+  folder = os.path.join(os.path.dirname(path), run_folder.DAMAGED)
   os.makedirs(folder, exist_ok=True)
   for file in _files(path):
     os.replace(file, os.path.join(folder, os.path.basename(file)))

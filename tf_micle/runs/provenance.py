@@ -1,14 +1,13 @@
-"""Where a result comes from: data, flags, seed, versions, device."""
+"""Provenance of a result: data, flags, seed, versions, devices."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
 from importlib import metadata
 
-from tf_micle.runs import checkpoint
+from tf_micle.runs import folder as run_folder
 from tf_micle.system import distribution
 from tf_micle.system.written_whole import write_json
 
@@ -22,8 +21,6 @@ _PACKAGES = (
 )
 
 # How far a run goes; it may go further than was asked for at first.
-# What runs did whose flags.json does not name these yet.
-_ONCE = {"precision": "float32", "read_parts": 1}
 _ONLY_MORE = ("train_steps", "train_epochs")
 _OTHER = {
   "data_digest": "other training data",
@@ -31,42 +28,48 @@ _OTHER = {
 }
 
 
-def goes_on(run_dir):
-  """Whether a run in this folder has a checkpoint to go on from."""
-  return bool(checkpoint.saved(os.path.join(run_dir, checkpoint.FOLDER)))
-
-
-def changes(run_dir, *, flags, may_change, facts):
-  """Returns what differs from the run that goes on in `run_dir`.
+def changed_flags(run_dir, *, flags, may_change):
+  """Returns what differs from the flags of the run in `run_dir`, a line each.
 
   Args:
     run_dir: the run's folder.
     flags: dict of every flag's value.
     may_change: names of flags that may differ.
-    facts: what must be as `provenance.json` has it; see `digests`.
 
   Returns:
-    A line for each other flag: its name, what it was and what it is; and one
-    for other data. Empty where the folder has no checkpoint yet.
+    Each other flag's name, what it was and what it is. Empty where the folder
+    has no checkpoint yet.
   """
-  if not goes_on(run_dir):
+  if not run_folder.has_checkpoint(run_dir):
     return []
-  before = {**_ONCE, **_read_json(os.path.join(run_dir, "flags.json"))}
+  before = run_folder.read_flags(run_dir)
   changed = [
     f"--{name}: was {before[name]!r}, is {value!r}"
     for name, value in sorted(flags.items())
     if name in before and name not in may_change and before[name] != value
   ]
-  changed += [
+  return changed + [
     f"--{name}: was {before[name]!r}, is {flags[name]!r}, which is less"
     for name in _ONLY_MORE
     if flags[name] and before.get(name) and flags[name] < before[name]
   ]
+
+
+def changed_data(run_dir, digests):
+  """Returns which data differ from those of the run in `run_dir`.
+
+  Args:
+    run_dir: the run's folder.
+    digests: what `digests` returned.
+  """
+  if not run_folder.has_checkpoint(run_dir):
+    return []
   origin = read(run_dir)
-  for name, value in facts.items():
-    if origin.get(name, value) != value:
-      changed.append(_OTHER[name])
-  return changed
+  return [
+    _OTHER[name]
+    for name, value in digests.items()
+    if origin.get(name, value) != value
+  ]
 
 
 def digests(source, picked_on=None):
@@ -100,19 +103,17 @@ def write(run_dir, *, flags, facts):
     facts: dict of what only the caller knows (data digest, device).
   """
   os.makedirs(run_dir, exist_ok=True)
-  provenance = {**facts, **software()}
-  write_json(os.path.join(run_dir, "flags.json"), dict(sorted(flags.items())))
-  write_json(os.path.join(run_dir, "provenance.json"), provenance)
+  version = {"format_version": run_folder.FORMAT_VERSION}
+  for name, content in (
+    (run_folder.FLAGS, dict(sorted(flags.items()))),
+    (run_folder.PROVENANCE, {**version, **facts, **software()}),
+  ):
+    write_json(os.path.join(run_dir, name), content)
 
 
 def read(run_dir):
   """Returns what `write` put into a run's `provenance.json`; {} if nothing."""
-  return _read_json(os.path.join(run_dir, "provenance.json"))
-
-
-def read_flags(run_dir):
-  """Returns what `write` put into a run's `flags.json`; {} if nothing."""
-  return _read_json(os.path.join(run_dir, "flags.json"))
+  return run_folder.read_json(os.path.join(run_dir, run_folder.PROVENANCE))
 
 
 def software():
@@ -122,23 +123,6 @@ def software():
     "versions": {"python": platform.python_version(), **versions},
     "git_revision": _git_revision(),
   }
-
-
-def _read_json(path):
-  """Returns what a file holds; {} where there is none.
-
-  Raises:
-    ValueError: where it is not what a run writes.
-  """
-  if not os.path.exists(path):
-    return {}
-  try:
-    with open(path, encoding="utf-8") as file:
-      return json.load(file)
-  except ValueError as error:
-    raise ValueError(
-      f"Expected {path} as a run writes it. Received: {error}"
-    ) from error
 
 
 def _git_revision():

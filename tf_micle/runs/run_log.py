@@ -1,4 +1,4 @@
-"""What a run says of itself: metrics.jsonl and TensorBoard."""
+"""Log of a run: metrics.jsonl and TensorBoard's event files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 
 import tensorflow as tf
 
+from tf_micle.runs import folder as run_folder
 from tf_micle.system import system_faults
 from tf_micle.system.written_whole import written_whole
 
@@ -26,7 +27,7 @@ class RunLog:
       first_step: where the run goes on; lines of later steps, written by a run
         that was stopped before it saved them, are dropped.
     """
-    self._path = os.path.join(run_dir, "metrics.jsonl")
+    self._path = os.path.join(run_dir, run_folder.METRICS)
     self._rows = [row for row in read(run_dir) if row["step"] <= first_step]
     self._write_rows()
     _forget_events(run_dir, first_step)
@@ -80,7 +81,7 @@ def read(run_dir):
 
   A last line that was cut off while it was written is left out.
   """
-  path = os.path.join(run_dir, "metrics.jsonl")
+  path = os.path.join(run_dir, run_folder.METRICS)
   if not os.path.exists(path):
     return []
   rows = []

@@ -1,10 +1,11 @@
-"""Keeps the checkpoint that validates best, and says when to give up."""
+"""Selection of the best checkpoint by validation, and early stopping."""
 
 from __future__ import annotations
 
 import math
 
 from tf_micle.runs import checkpoint
+from tf_micle.runs import folder as run_folder
 
 # Scores of which less is better; of all others more is.
 _LOWER_IS_BETTER = frozenset(["brier"])
@@ -34,7 +35,7 @@ class Selection:
       rows: the run's log up to where it goes on.
     """
     self._checkpoints = checkpoint.RunCheckpoints(
-      run_dir, parts, keep=1, folder=checkpoint.BEST_FOLDER
+      run_dir, parts, keep=1, folder=run_folder.BEST
     )
     self._name = PREFIX + select_by
     self._sign = sign(select_by)

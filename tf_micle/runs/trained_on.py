@@ -7,10 +7,10 @@ import hashlib
 import json
 import os
 
-from tf_micle.runs import checkpoint
+from tf_micle.runs import folder as run_folder
 from tf_micle.system.written_whole import write_json
 
-FILE_NAME = "trained_on.json"
+FILE_NAME = run_folder.TRAINED_ON
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,9 +134,9 @@ def read(path):
       prefix. Where the run does not say, whom it saw is not known.
 
   Raises:
-    ValueError: where its file is damaged.
+    InputError: where its file is damaged.
   """
-  file_name = os.path.join(checkpoint.run_dir(path), FILE_NAME)
+  file_name = os.path.join(run_folder.of_checkpoint(path), FILE_NAME)
   if os.path.isfile(file_name):
     return _load(file_name)
   return [PatientSet("unknown", f"what {path} was trained on", "", "", ())]
@@ -153,7 +153,5 @@ def _load(file_name):
       if sets[-1].digest != digest:
         raise ValueError("patients that do not give the file's digest")
   except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-    raise ValueError(
-      f"Expected {file_name} as a run writes it. Received: {error!r}"
-    ) from error
+    raise run_folder.damaged(file_name, repr(error)) from error
   return sets

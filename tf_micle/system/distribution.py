@@ -1,4 +1,4 @@
-"""Which devices a run uses: the strategy is chosen when the run starts."""
+"""Distribution strategy of a run, chosen when it starts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import tensorflow as tf
 
 from tf_micle.system import tf_config, workers
+from tf_micle.system.input_error import InputError
 
 STRATEGIES = ("auto", "tpu", "mirrored", "multi_worker", "one_device")
 
@@ -25,7 +26,8 @@ def choose(name="auto", *, tpu_name=None):
     tpu_name: the TPU's name or address, 'local' for a TPU VM, or None.
 
   Raises:
-    ValueError: for another name, or when what was asked for is not there.
+    InputError: when what was asked for is not there.
+    ValueError: for another name.
   """
   if name not in STRATEGIES:
     raise ValueError(
@@ -37,7 +39,7 @@ def choose(name="auto", *, tpu_name=None):
     return _tpu(tpu_name)
   if name == "multi_worker":
     if not tf_config.num_workers():
-      raise ValueError(
+      raise InputError(
         "Expected TF_CONFIG to name the workers of strategy=multi_worker. "
         f"Received: TF_CONFIG={os.environ.get('TF_CONFIG')!r}"
       )
@@ -73,7 +75,7 @@ def describe(strategy):
   return f"{kind}, {strategy.num_replicas_in_sync} x {device}"
 
 
-def batch_faults(strategy, *, batch_size, micro_batch_size, read_parts):
+def batch_problems(strategy, *, batch_size, micro_batch_size, read_parts):
   """Yields a line for what of a global batch does not go with the devices.
 
   Args:
@@ -138,7 +140,7 @@ def _tpu(tpu_name):
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)
   except (ValueError, tf.errors.OpError) as error:
-    raise ValueError(
+    raise InputError(
       f"Expected a TPU at {tpu_name!r}. Received: {error}"
     ) from error
   return tf.distribute.TPUStrategy(resolver)

@@ -1,4 +1,4 @@
-"""One process at a time in a run's folder."""
+"""Lock of a folder: one process at a time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import socket
 
 from absl import logging
 
+from tf_micle.system.input_error import InputError
+
 FILE_NAME = ".lock"
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
-class LockedError(ValueError):
+class LockedError(InputError):
   """Another process is at work in the folder."""
 
 
@@ -32,6 +34,7 @@ def held(folder, *, flag="--model_dir"):
   Raises:
     LockedError: if another process holds it.
   """
+  made = _missing(folder)
   os.makedirs(folder, exist_ok=True)
   with open(os.path.join(folder, FILE_NAME), "a+", encoding="utf-8") as file:
     try:
@@ -62,4 +65,15 @@ def held(folder, *, flag="--model_dir"):
     finally:
       if os.listdir(folder) == [FILE_NAME]:
         os.remove(file.name)
-        os.rmdir(folder)
+        for path in made or [folder]:
+          with contextlib.suppress(OSError):  # Others may have put files there.
+            os.rmdir(path)
+
+
+def _missing(folder):
+  """Returns those of a folder and its parents that are not there, it first."""
+  missing, path = [], os.path.abspath(folder)
+  while not os.path.exists(path):
+    missing.append(path)
+    path = os.path.dirname(path)
+  return missing

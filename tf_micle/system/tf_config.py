@@ -1,16 +1,18 @@
-"""What TF_CONFIG says of a cluster; does not import TensorFlow."""
+"""Cluster of workers as TF_CONFIG names it; does not import TensorFlow."""
 
 from __future__ import annotations
 
 import json
 import os
 
+from tf_micle.system.input_error import InputError
+
 
 def read():
   """Returns TF_CONFIG, a dict; {} where it is not set.
 
   Raises:
-    ValueError: if it is not a JSON object.
+    InputError: if it is not a JSON object.
   """
   text = os.environ.get("TF_CONFIG") or "{}"
   try:
@@ -18,7 +20,7 @@ def read():
   except ValueError:
     config = None
   if not isinstance(config, dict):
-    raise ValueError(f"Expected TF_CONFIG, a JSON object. Received: {text!r}")
+    raise InputError(f"Expected TF_CONFIG, a JSON object. Received: {text!r}")
   return config
 
 

@@ -1,19 +1,26 @@
-"""A training run in its folder: restored, trained, logged, saved."""
+"""A training run in its folder: locked, checked, restored, trained, saved."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
-from tf_micle.runs import checkpoint, provenance, run_log, selection, trained_on
+from tf_micle.runs import (
+  checkpoint,
+  provenance,
+  run_log,
+  trained_on,
+)
+from tf_micle.runs import folder as run_folder
+from tf_micle.runs.selection import Selection
 from tf_micle.system import folder_lock, stop_signal, workers
 from tf_micle.system.clock import Clock
-from tf_micle.training import loop as training_loop
+from tf_micle.training import loop
 from tf_micle.views import view_picture
 
 
@@ -37,7 +44,7 @@ class Session:
     options: `RunOptions`.
     strategy: `tf.distribute.Strategy`.
     flags: dict of every flag's value, for the record.
-    may_change: names of flags that may differ when the run goes on.
+    may_change: names of flags that may differ when the run is resumed.
     clock: `clock.Clock`, started with the command.
   """
 
@@ -47,51 +54,46 @@ class Session:
   may_change: frozenset[str]
   clock: Clock
 
-  def check(self, source, problems, *, picked_on=None):
-    """Adds to `problems` if the run has a checkpoint with other flags or data.
 
-    Args:
-      source: the training data, a `BagSource`, or None where it is not known.
-      problems: has a method `add`.
-      picked_on: the data that pick the checkpoint, or None.
-    """
-    if source is None or not self.options.model_dir:
-      return
-    changed = provenance.changes(
-      self.options.model_dir,
-      flags=self.flags,
-      may_change=self.may_change,
-      facts=provenance.digests(source, picked_on),
-    )
-    if changed:
-      problems.add(
-        f"Expected the flags and data of the run in {self.options.model_dir}, "
-        f"or another --model_dir. Received: {'; '.join(changed)}"
-      )
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """What a mode wants trained; its data are read and checked.
 
-  @contextlib.contextmanager
-  def locked(self, problems):
-    """Holds the run's folder; ends the run if another process is in it."""
-    with contextlib.ExitStack() as stack:
-      problems.collect(
-        stack.enter_context, folder_lock.held(self.options.model_dir)
-      )
-      problems.stop_if_any()
-      yield
+  Attributes:
+    source: the training data, a `BagSource`.
+    patients: `trained_on.PatientSet`s that this run sees.
+    steps_per_epoch: what `warmup_epochs` and `checkpoint_epochs` count in.
+    train_steps: where the run ends.
+    build: makes, in the strategy's scope, a compiled Keras model whose
+      `train_step` returns running means and that has a method `see`; and a dict
+      of its parts with state, by name ('optimizer' is the one that counts).
+    least_matched: of the parts that may start from another run's weights, the
+      least share of their variables that must be there.
+    batches: has `batches(first_step, context)` and `sample(count)`.
+    images_per_step: views in a global batch, for the rate.
+    picture: name of the picture of a few views.
+    validate: from the model, the strategy and Keras callbacks to a dict of
+      scores; None without validation.
+    select_by: the score that picks the best checkpoint, or 'none'.
+    early_stopping: validations without a better one to stop after; 0: never.
+    picked_on: the data that pick the checkpoint, or None.
+    facts: what else to put down in `provenance.json`.
+  """
 
-  def seen_before(self):
-    """Returns the `trained_on.PatientSet`s that the weights come from.
-
-    Those of this run where it goes on, whatever is asked to start from now;
-    else those of the run to start from.
-
-    Raises:
-      ValueError: as `trained_on.read`.
-    """
-    options = self.options
-    if options.model_dir and provenance.goes_on(options.model_dir):
-      return trained_on.read(options.model_dir)
-    return trained_on.read(options.checkpoint) if options.checkpoint else []
+  source: Any
+  patients: list[trained_on.PatientSet]
+  steps_per_epoch: float
+  train_steps: int
+  build: Callable[[], tuple[tf.keras.Model, dict[str, Any]]]
+  least_matched: Mapping[str, float]
+  batches: Any
+  images_per_step: int
+  picture: str
+  validate: Callable[..., dict[str, float]] | None = None
+  select_by: str = "none"
+  early_stopping: int = 0
+  picked_on: Any = None
+  facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,155 +104,184 @@ class Outcome:
   stopped: bool
 
 
-class TrainingRun:
-  """What pretraining and fine-tuning have in common around their steps."""
+def train(session, make_plan, problems):
+  """Trains a run to its end, or until a signal asks to stop.
 
-  def __init__(self, session, parts):
-    """Opens a run's folder; writes nothing yet.
+  The folder is this process's alone from before the first check on.
 
-    Args:
-      session: `Session`.
-      parts: all that the next step depends on; see `RunCheckpoints`.
-    """
-    self._session = session
-    self._options = session.options
-    self._parts = parts
-    self._checkpoints = checkpoint.RunCheckpoints(
-      self._options.model_dir, parts, keep=self._options.keep_checkpoint_max
-    )
-    self.first_step = 0
+  Args:
+    session: `Session`.
+    make_plan: from the `trained_on.PatientSet`s that the weights come from to a
+      `Plan`; ends the command where there are problems.
+    problems: `flags.problems.Problems`; those that are known already.
 
-  def start(self, models, *, source, train_steps):
-    """Restores this run, or starts `models` from `options.checkpoint`.
+  Returns:
+    An `Outcome`.
 
-    Args:
-      models: dict of the parts that another run's weights go to, by name, to
-        the least share of their variables that must match.
-      source: the training data, a `BagSource`.
-      train_steps: where the run ends.
-
-    Raises:
-      checkpoint.CheckpointError: where a checkpoint is not there or does not
-        fit, or the run has gone further already.
-    """
-    self.first_step, whence = self._checkpoints.start(
-      self._options.checkpoint,
-      {name: (self._parts[name], least) for name, least in models.items()},
-    )
-    logging.info("Step %d: %s", self.first_step, whence)
-    if self.first_step > train_steps:
-      raise checkpoint.CheckpointError(
-        f"Expected the run to end at step {self.first_step} or later, which it "
-        f"has done already. Received: {train_steps} steps. Ask for more steps, "
-        "or give another --model_dir."
+  Raises:
+    loop.NonFiniteError: as `loop.train`.
+  """
+  options = session.options
+  with contextlib.ExitStack() as stack:
+    if options.model_dir:
+      lock = folder_lock.held(options.model_dir)
+      problems.collect(stack.enter_context, lock)
+      problems.collect(_check_flags, session)
+    seen = problems.collect(_seen_before, options)
+    plan = make_plan(seen)
+    problems.collect(_check_data, session, plan)
+    problems.stop_if_any()
+    session.clock.done("reading and checking what was asked for")
+    with session.strategy.scope():
+      model, parts = plan.build()
+      checkpoints = checkpoint.RunCheckpoints(
+        options.model_dir, parts, keep=options.keep_checkpoint_max
       )
-    flags, free = self._session.flags, self._session.may_change
-    settled = sorted((k, v) for k, v in flags.items() if k not in free)
-    what = (self.first_step, train_steps, source.digest, settled)
-    if not workers.same_for_all(self._session.strategy, repr(what)):
-      raise checkpoint.CheckpointError(
-        "Expected the same flags, data and checkpoint on every worker. "
-        f"Received others than these on another one: step {self.first_step} of "
-        f"{train_steps}, {source.name}. All must see one --model_dir, and be "
-        "given the same command when those before have ended."
+      first_step = problems.collect(_start, session, plan, parts, checkpoints)
+      problems.stop_if_any()
+    log = _open_log(session, plan, seen, first_step)
+    if not first_step:
+      _draw_views(session, plan, model, log)
+    return _train(session, plan, model, parts, checkpoints, log, first_step)
+
+
+def _check_flags(session):
+  """Raises CheckpointError if the run was begun with other flags."""
+  folder = session.options.model_dir
+  changed = provenance.changed_flags(
+    folder, flags=session.flags, may_change=session.may_change
+  )
+  _refuse(folder, changed)
+
+
+def _check_data(session, plan):
+  """Raises CheckpointError if the run was begun with other data."""
+  folder = session.options.model_dir
+  digests = provenance.digests(plan.source, plan.picked_on)
+  _refuse(folder, provenance.changed_data(folder, digests))
+
+
+def _refuse(folder, changed):
+  if changed:
+    raise checkpoint.CheckpointError(
+      f"Expected the flags and data of the run in {folder}, or another "
+      f"--model_dir. Received: {'; '.join(changed)}"
+    )
+
+
+def _seen_before(options):
+  """Returns the `trained_on.PatientSet`s that the weights come from.
+
+  Those of this run where it is resumed, whatever is asked to start from now;
+  else those of the run to start from.
+  """
+  if run_folder.has_checkpoint(options.model_dir):
+    return trained_on.read(options.model_dir)
+  return trained_on.read(options.checkpoint) if options.checkpoint else []
+
+
+def _start(session, plan, parts, checkpoints):
+  """Restores the run, or starts it from `options.checkpoint`.
+
+  Returns:
+    The steps done.
+
+  Raises:
+    checkpoint.CheckpointError: where a checkpoint is not there or does not fit,
+      the run has gone further already, or other workers were told otherwise.
+  """
+  first_step, whence = checkpoints.start(
+    session.options.checkpoint,
+    {
+      name: (parts[name], least)
+      for name, least in plan.least_matched.items()
+      if name in parts
+    },
+  )
+  logging.info("Step %d: %s", first_step, whence)
+  if first_step > plan.train_steps:
+    raise checkpoint.CheckpointError(
+      f"Expected the run to end at step {first_step} or later, which it has "
+      f"done already. Received: {plan.train_steps} steps. Ask for more steps, "
+      "or give another --model_dir."
+    )
+  flags, free = session.flags, session.may_change
+  settled = sorted((k, v) for k, v in flags.items() if k not in free)
+  what = (first_step, plan.train_steps, plan.source.digest, settled)
+  if not workers.same_for_all(session.strategy, repr(what)):
+    raise checkpoint.CheckpointError(
+      "Expected the same flags, data and checkpoint on every worker. Received: "
+      f"others than these on another one: step {first_step} of "
+      f"{plan.train_steps}, {plan.source.name}. All must see one --model_dir, "
+      "and be given the same command when those before have ended."
+    )
+  return first_step
+
+
+def _open_log(session, plan, seen, first_step):
+  """Writes where the run comes from; returns its `run_log.RunLog`."""
+  folder = session.options.model_dir
+  facts = {
+    **plan.facts,
+    **provenance.facts(plan.source, session.strategy),
+    **provenance.digests(plan.source, plan.picked_on),
+  }
+  provenance.write(folder, flags=session.flags, facts=facts)
+  trained_on.write(folder, [*seen, *plan.patients])
+  return run_log.RunLog(folder, first_step=first_step)
+
+
+def _draw_views(session, plan, model, log):
+  """Draws a few views of a new run, as the network sees them."""
+  views = plan.batches.sample(view_picture.MOST)
+  path = view_picture.write(
+    model.see(views, step=0), session.options.model_dir, log, name=plan.picture
+  )
+  logging.info("Views as the network sees them: %s", path)
+
+
+def _train(session, plan, model, parts, checkpoints, log, first_step):
+  """Runs the steps that are left; returns an `Outcome`."""
+  options, strategy = session.options, session.strategy
+  selection, validate = None, None
+  if plan.validate:
+
+    def validate(callbacks):
+      return plan.validate(model, strategy, callbacks)
+
+    if plan.select_by != "none":
+      rows = run_log.read(options.model_dir)
+      selection = Selection(
+        options.model_dir,
+        parts,
+        select_by=plan.select_by,
+        patience=plan.early_stopping,
+        rows=[row for row in rows if row["step"] <= first_step],
       )
-
-  def open_log(self, source, patients, *, picked_on=None, **facts):
-    """Writes where the run comes from; returns its `run_log.RunLog`.
-
-    Args:
-      source: the training data, a `BagSource`.
-      patients: `trained_on.PatientSet`s of this run and of those before it.
-      picked_on: the data that pick the checkpoint, or None.
-      **facts: what else to put down in `provenance.json`.
-    """
-    folder = self._options.model_dir
-    facts.update(provenance.facts(source, self._session.strategy))
-    facts.update(provenance.digests(source, picked_on))
-    provenance.write(folder, flags=self._session.flags, facts=facts)
-    trained_on.write(folder, patients)
-    return run_log.RunLog(folder, first_step=self.first_step)
-
-  def draw_views(self, model, draw, log, name):
-    """Draws a few views of a new run, as the network sees them.
-
-    Args:
-      model: has a method `see`.
-      draw: from a number to so many items or fewer, uint8 (n, v, h, w, 3).
-      log: what `open_log` returned.
-      name: of the picture.
-    """
-    if self.first_step:
-      return
-    views = draw(view_picture.MOST)
-    path = view_picture.write(
-      model.see(views, step=0), self._options.model_dir, log, name=name
+  epoch = max(round(options.checkpoint_epochs * plan.steps_per_epoch), 1)
+  schedule = loop.Schedule(
+    first_step=first_step,
+    last_step=plan.train_steps,
+    log_every=options.log_steps,
+    save_every=options.checkpoint_steps or epoch,
+    images_per_step=plan.images_per_step,
+  )
+  batches = strategy.distribute_datasets_from_function(
+    lambda worker: plan.batches.batches(first_step, worker)
+  )
+  session.clock.done("building the network")
+  with stop_signal.StopSignal() as signal:
+    stop = workers.agreed(signal, strategy)
+    done = loop.train(
+      model,
+      batches,
+      schedule,
+      checkpoints=checkpoints,
+      log=log,
+      validate=validate,
+      selection=selection,
+      stop=stop,
+      clock=session.clock,
     )
-    logging.info("Views as the network sees them: %s", path)
-
-  def select(self, select_by, patience):
-    """Returns this run's `selection.Selection`."""
-    rows = run_log.read(self._options.model_dir)
-    return selection.Selection(
-      self._options.model_dir,
-      self._parts,
-      select_by=select_by,
-      patience=patience,
-      rows=[row for row in rows if row["step"] <= self.first_step],
-    )
-
-  def train(
-    self,
-    model,
-    batches,
-    log,
-    *,
-    train_steps,
-    steps_per_epoch,
-    images_per_step,
-    validate,
-    selection=None,
-  ):
-    """Trains to the end, or until a signal asks to stop.
-
-    Args:
-      model: compiled, as in `loop.train`.
-      batches: endless data set that begins at `first_step`.
-      log: what `open_log` returned.
-      train_steps: where the run ends.
-      steps_per_epoch: what `checkpoint_epochs` counts in.
-      images_per_step: for the rate.
-      validate: as in `loop.train`.
-      selection: what `select` returned, or None.
-
-    Returns:
-      An `Outcome`.
-
-    Raises:
-      training_loop.NonFiniteError: as `loop.train`.
-    """
-    options = self._options
-    self._session.clock.done("building the network")
-    schedule = training_loop.Schedule(
-      first_step=self.first_step,
-      last_step=train_steps,
-      log_every=options.log_steps,
-      save_every=options.checkpoint_steps
-      or max(round(options.checkpoint_epochs * steps_per_epoch), 1),
-      images_per_step=images_per_step,
-    )
-    with stop_signal.StopSignal() as signal:
-      stop = workers.agreed(signal, self._session.strategy)
-      done = training_loop.train(
-        model,
-        batches,
-        schedule,
-        checkpoints=self._checkpoints,
-        log=log,
-        validate=validate,
-        selection=selection,
-        stop=stop,
-        clock=self._session.clock,
-      )
-      stopped = done.step < train_steps or done.broken_off
-      return Outcome(done.step, stop.requested and stopped)
+    stopped = done.step < plan.train_steps or done.broken_off
+    return Outcome(done.step, stop.requested and stopped)

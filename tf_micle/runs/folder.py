@@ -1,0 +1,118 @@
+"""The layout of a run's folder; does not import TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+from tf_micle.system.input_error import InputError
+
+FLAGS, PROVENANCE = "flags.json", "provenance.json"
+TRAINED_ON, METRICS = "trained_on.json", "metrics.jsonl"
+CHECKPOINTS, BEST, DAMAGED = "checkpoints", "best", "damaged"
+EVALUATIONS = "eval"
+FORMAT_VERSION = 1
+
+# What runs did whose flags.json does not name these yet.
+BEFORE = {"precision": "float32", "read_parts": 1}
+_INDEX = re.compile(r"ckpt-([0-9]+)\.index")
+
+
+def saved(folder):
+  """Returns the run's checkpoints in a folder, the newest first."""
+  names = os.listdir(folder) if os.path.isdir(folder) else []
+  steps = [int(m[1]) for m in map(_INDEX.fullmatch, names) if m]
+  return [
+    os.path.join(folder, f"ckpt-{step}") for step in sorted(steps, reverse=True)
+  ]
+
+
+def has_checkpoint(run_dir):
+  """Whether a run in this folder has a checkpoint to resume from."""
+  return bool(run_dir) and bool(saved(os.path.join(run_dir, CHECKPOINTS)))
+
+
+def may_be_checkpoint(path):
+  """Whether a path looks like a run's folder, one of checkpoints, or a prefix.
+
+  Args:
+    path: as `checkpoint.find` takes it.
+  """
+  names = os.listdir(path) if os.path.isdir(path) else []
+  return (
+    has_checkpoint(path)
+    or os.path.exists(f"{path}.index")
+    or any(name.endswith(".index") for name in names)
+  )
+
+
+def of_checkpoint(path):
+  """Returns the folder of the run that a checkpoint belongs to.
+
+  Args:
+    path: a run's folder, a folder of checkpoints in it, or a checkpoint's
+      prefix (RUN/checkpoints/ckpt-100).
+  """
+  folder = os.path.abspath(path)
+  if not os.path.isdir(folder):
+    folder = os.path.dirname(folder)
+  if os.path.basename(folder) in (CHECKPOINTS, BEST):
+    folder = os.path.dirname(folder)
+  return folder
+
+
+def best_or_newest(run_dir):
+  """Returns where to look for the checkpoint to use: the best, if selected."""
+  best = os.path.join(run_dir, BEST)
+  return best if os.path.isdir(best) else run_dir
+
+
+def read_flags(path):
+  """Returns the flags of the run that `path` belongs to; {} where none is.
+
+  Args:
+    path: as in `of_checkpoint`.
+
+  Raises:
+    InputError: where flags.json is there and cannot be read.
+  """
+  flags = read_json(os.path.join(of_checkpoint(path), FLAGS))
+  return {**BEFORE, **flags} if flags else {}
+
+
+def read_json(path):
+  """Returns the object that a file of a run holds; {} where there is no file.
+
+  Raises:
+    InputError: where it is damaged, or of a version to come.
+  """
+  try:
+    with open(path, encoding="utf-8") as file:
+      content = json.load(file)
+  except FileNotFoundError:
+    return {}
+  except OSError as error:
+    raise InputError(
+      f"Expected to read {path!r}. Received: {error.strerror}."
+    ) from error
+  except ValueError as error:
+    raise damaged(path, f"what is not JSON ({error})") from error
+  if not isinstance(content, dict):
+    raise damaged(path, "JSON that is not an object")
+  version = content.get("format_version", FORMAT_VERSION)
+  if not isinstance(version, int) or version > FORMAT_VERSION:
+    raise InputError(
+      f"Expected format_version {FORMAT_VERSION} or less in {path!r}. "
+      f"Received: {version!r}, which a newer version of this code wrote: "
+      "update the code."
+    )
+  return content
+
+
+def damaged(path, received):
+  """Returns the error of a file of a run that is not as a run writes it."""
+  return InputError(
+    f"Expected {path!r} as a run writes it. Received: {received}. Copy the "
+    "run's folder again, or train anew in another --model_dir."
+  )
