@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 
+from flags.modes import USES_RUN
+
 # What a number must be, where its flag's own bounds cannot say it.
 _RANGES = {
   "min_crop_area": ("0 < min_crop_area <= 1", lambda x: 0 < x <= 1),
@@ -29,9 +31,6 @@ EITHER_OR = {
   "checkpoint_steps": "checkpoint_epochs",
 }
 
-# Modes that use a run which is there, and train nothing.
-USES_RUN = ("eval", "export", "predict")
-
 
 def out_of_range(name, value):
   """Returns a line if the number that a flag has cannot be, in a list."""
@@ -47,7 +46,7 @@ def problems(v, given, *, modes, runs):
   Args:
     v: dict of every flag's value.
     given: names of the flags that the user set.
-    modes: dict of flag to the modes that use it, for those that not all do.
+    modes: dict of flag to the modes that use it.
     runs: `tf_micle.runs.folder`, which knows what a run's folder holds.
   """
   found = []
@@ -61,7 +60,7 @@ def problems(v, given, *, modes, runs):
   for steps, epochs in EITHER_OR.items():
     both = steps in given and epochs in given
     expect(not both, f"--{steps} or --{epochs}, not both", steps, epochs)
-  for name in sorted(given & set(modes)):
+  for name in sorted(given):
     other = " or ".join(f"--mode={mode}" for mode in modes[name])
     what = f"--{name} with {other} only"
     if v["mode"] in USES_RUN:
@@ -105,6 +104,27 @@ def problems(v, given, *, modes, runs):
       "export_dir",
     )
   return found + _model_dir(v, runs)
+
+
+def network_problems(v, starts_from):
+  """Returns a line if the network is not that of the run to start from.
+
+  Args:
+    v: dict of every flag's value.
+    starts_from: flags of the run that --checkpoint names, {} without one.
+  """
+  names = ["resnet_depth", "width_multiplier", "sk_ratio"]
+  if v["mode"] == "pretrain" or v["ft_proj_selector"]:
+    names += ["proj_head_mode", "proj_out_dim", "num_proj_layers"]
+  others = [n for n in names if n in starts_from and starts_from[n] != v[n]]
+  if not others:
+    return []
+  was = ", ".join(f"--{name}={starts_from[name]}" for name in others)
+  now = ", ".join(f"--{name}={v[name]}" for name in others)
+  return [
+    f"Expected the network of the run to start from, {was}. Received: {now}. "
+    "Leave these flags out to take them from the run"
+  ]
 
 
 def _check_finetuning(v, given, expect):

@@ -1,8 +1,9 @@
-"""What a finished command prints: how it went, and what to try next."""
+"""Outcome of a command for the terminal, and what to try next."""
 
 from __future__ import annotations
 
 import os
+import shlex
 
 
 def after(options, step, rows):
@@ -18,7 +19,7 @@ def after(options, step, rows):
   )
   lines = [
     f"Done: {step} steps in {options.model_dir}. {last}",
-    f"Curves and pictures: tensorboard --logdir={options.model_dir}",
+    f"Curves and pictures: tensorboard --logdir={_quoted(options.model_dir)}",
   ]
   if options.mode == "finetune":
     lines.append(evaluate(options.model_dir))
@@ -31,7 +32,7 @@ def evaluate(model_dir):
   """Returns how to evaluate a fine-tuned run."""
   return (
     "How good it is: python run.py --mode=eval --eval_split=test "
-    f"--model_dir={model_dir}"
+    f"--model_dir={_quoted(model_dir)}"
   )
 
 
@@ -46,7 +47,7 @@ def predicted(options, outcome, rejected_path):
   if outcome.stopped:
     return (
       f"Stopped after {outcome.rows} {options.unit}s, saved. The same command "
-      "goes on there."
+      "resumes there."
     )
   lines = [f"{outcome.rows} {options.unit}s in {options.output}"]
   if outcome.rejected:
@@ -56,7 +57,7 @@ def predicted(options, outcome, rejected_path):
     lines.append(f"Features: {options.embeddings}")
   folder = options.tensorboard_projector
   if folder:
-    lines.append(f"Projector: tensorboard --logdir={folder}")
+    lines.append(f"Projector: tensorboard --logdir={_quoted(folder)}")
   return "\n".join(lines)
 
 
@@ -72,8 +73,9 @@ def exported(folder, signatures, name):
   return (
     f"{folder}: signatures {', '.join(signatures)}\n"
     "To serve it (docs/serving.md): docker run -p 8500:8500 -p 8501:8501 "
-    f"-v {served}:/models/{name} -e MODEL_NAME={name} tensorflow/serving\n"
-    f"To look at it: saved_model_cli show --dir {folder} --all"
+    f"-v {_quoted(served)}:/models/{name} -e MODEL_NAME={name} "
+    "tensorflow/serving\n"
+    f"To look at it: saved_model_cli show --dir {_quoted(folder)} --all"
   )
 
 
@@ -81,11 +83,11 @@ def _after_pretraining(options):
   data = "" if options.demo else " --model_dir=TUNED"
   for name in ("data_dir", "dataset", "patient_feature"):
     if getattr(options, name):
-      data += f" --{name}={getattr(options, name)}"
+      data += f" --{name}={_quoted(getattr(options, name))}"
   yield (
     "A classifier, from a tenth of the labels if there are any: "
     "python run.py --mode=finetune "
-    f"--label_fraction=0.1 --checkpoint={options.model_dir}{data}"
+    f"--label_fraction=0.1 --checkpoint={_quoted(options.model_dir)}{data}"
   )
   if options.demo:
     other = "" if options.use_micle else " --use_micle"
@@ -97,5 +99,10 @@ def _after_pretraining(options):
   elif not options.use_micle:
     yield (
       "MICLe from these weights: the same flags with --use_micle "
-      f"--checkpoint={options.model_dir} and another --model_dir"
+      f"--checkpoint={_quoted(options.model_dir)} and another --model_dir"
     )
+
+
+def _quoted(path):
+  """Returns a path as a shell takes it, spaces and all."""
+  return shlex.quote(str(path))

@@ -18,6 +18,7 @@ from flags import (
   exporting,
   finetuning,
   model,
+  modes,
   prediction,
   run,
   training,
@@ -42,26 +43,6 @@ _RECIPES = os.path.join(os.path.dirname(__file__), "recipes")
 _OTHER = {
   **checks.EITHER_OR,
   **{epochs: steps for steps, epochs in checks.EITHER_OR.items()},
-}
-# Flags that not every mode uses.
-_MODES = {
-  **dict.fromkeys(
-    (
-      "use_micle",
-      "temperature",
-      "hidden_norm",
-      "lineareval_while_pretraining",
-      "micro_batch_size",
-    ),
-    ("pretrain",),
-  ),
-  **dict.fromkeys(
-    ("remat", "precision", "read_parts"), ("pretrain", "finetune")
-  ),
-  "specificity": ("eval",),
-  "bootstrap_samples": ("eval",),
-  "compare": ("eval",),
-  "max_side": ("export", "predict"),
 }
 # Where the images of a run come from; taken over together or not at all.
 _SOURCE = ("data_dir", "dataset", "patient_feature")
@@ -125,13 +106,14 @@ def options(problems, runs):
   mode = FLAGS.mode
   settled = given = {f.name for f in _ours() if f.present}
   demo = FLAGS.data_dir is None and FLAGS.dataset is None
-  uses_run = mode in checks.USES_RUN
+  uses_run = mode in modes.USES_RUN
   earlier = {}
   if not uses_run and FLAGS.checkpoint:
     earlier = problems.collect(runs.read_flags, FLAGS.checkpoint) or {}
   if demo and not uses_run and FLAGS.model_dir is None:
     FLAGS.model_dir = os.path.join("runs", f"demo-{mode}-{_method(earlier)}")
   resumed = not uses_run and runs.has_checkpoint(FLAGS.model_dir)
+  starts_from = {} if resumed else earlier
   if FLAGS.model_dir and (uses_run or resumed):
     earlier = problems.collect(runs.read_flags, FLAGS.model_dir) or {}
   if uses_run:
@@ -149,8 +131,21 @@ def options(problems, runs):
   values = {f.name: f.value for f in _ours()}
   values["resnet_depth"] = int(values["resnet_depth"])
   fields = sorted(values) + ["demo"]
-  problems.add(*checks.problems(values, given, modes=_modes(), runs=runs))
+  problems.add(
+    *checks.problems(values, given, modes=modes_of_flags(), runs=runs),
+    *checks.network_problems(values, starts_from),
+  )
   return collections.namedtuple("Options", fields)(**values, demo=demo)
+
+
+def modes_of_flags():
+  """Returns the modes that use each flag, a dict of tuples by name."""
+  by_module = FLAGS.flags_by_module_dict()
+  return {
+    f.name: modes.of(f.name, module.__name__.rpartition(".")[2])
+    for module in MODULES
+    for f in by_module[module.__name__]
+  }
 
 
 def given(*, but=()):
@@ -214,24 +209,6 @@ def _data_flags(source_too):
   own = {"eval_split", *_SOURCE}
   names = [name for name in _names([data]) if name not in own]
   return names + list(_SOURCE) * source_too
-
-
-def _modes():
-  """Returns the modes of each flag that not every mode uses."""
-  finetuning_only = dict.fromkeys(_names([finetuning]), ("finetune",))
-  training_only = dict.fromkeys(
-    [*_names([model, augmentation]), "image_size", "train_split"],
-    ("pretrain", "finetune"),
-  )
-  predicting_only = dict.fromkeys(_names([prediction]), ("predict",))
-  exporting_only = dict.fromkeys(_names([exporting]), ("export",))
-  return {
-    **training_only,
-    **finetuning_only,
-    **predicting_only,
-    **exporting_only,
-    **_MODES,
-  }
 
 
 def _method(earlier):

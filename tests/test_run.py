@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import signal
 
 import numpy as np
@@ -14,6 +15,7 @@ from absl import flags
 from PIL import Image
 
 import run
+from data.batches import pairs
 from tf_micle.runs import run_log
 
 # What each enum flag of pretraining may be told here; strategies of several
@@ -163,8 +165,8 @@ def test_micle_starts_from_simclr_weights(pretrain, tmp_path, capsys):
   assert other["optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"] == 0
   assert pretrain("wide", width_multiplier=0.125, **start) == run.BAD_USE
   printed = capsys.readouterr().err
-  assert (
-    "conv2d/kernel: expected (3, 3, 3, 8), received (3, 3, 3, 4)" in printed
+  assert "--width_multiplier=0.0625. Received: --width_multiplier=0.125" in (
+    printed
   )
   assert not (tmp_path / "wide").exists()
 
@@ -325,3 +327,44 @@ def test_what_a_finetuning_run_takes_where_nothing_is_said(tmp_path):
   assert sorted(run.reader.given(but=["mode", "model_dir"])) == sorted(
     ["--learning_rate=7.0", *given[1:]]
   )
+
+
+def test_a_fault_of_the_program_is_not_told_as_the_users(
+  pretrain, monkeypatch, capsys
+):
+  def broken(self, first_step=0, context=None):
+    raise ValueError("operands could not be broadcast together")
+
+  monkeypatch.setattr(pairs.PairBatches, "batches", broken)
+  assert pretrain() == run.FAILED
+  printed = capsys.readouterr().err
+  assert "Traceback" in printed
+  assert "broadcast" in printed
+  assert "a fault of the program" in printed
+  assert "problem," not in printed
+
+
+@pytest.mark.parametrize("name", ["flags.json", "trained_on.json"])
+@pytest.mark.parametrize(
+  ("content", "said"),
+  [("{", "JSON|Expecting"), ('{"format_version": 99}', "update the code|as a")],
+)
+def test_a_damaged_file_of_a_run_is_named(
+  pretrain, tmp_path, capsys, name, content, said
+):
+  assert pretrain(train_steps=0) == run.DONE
+  (tmp_path / "run" / name).write_text(content)
+  assert pretrain(train_steps=0) == run.BAD_USE
+  printed = capsys.readouterr().err
+  assert name in printed
+  assert re.search(said, printed)
+
+
+def test_next_steps_are_quoted_for_the_shell(pretrain, demo_records, capsys):
+  assert pretrain("my run", train_steps=0) == run.DONE
+  line = next(
+    line for line in capsys.readouterr().out.splitlines() if "run.py" in line
+  )
+  words = shlex.split(line.partition(": ")[2])
+  assert any(word.endswith("/my run") for word in words)
+  assert f"--data_dir={demo_records}" in words

@@ -1,0 +1,56 @@
+"""Modes that use each flag; a flag that a mode does not use is refused."""
+
+from __future__ import annotations
+
+ALL = ("pretrain", "finetune", "eval", "export", "predict")
+TRAIN = ("pretrain", "finetune")
+# Modes that use a run which is there, and train nothing.
+USES_RUN = ("eval", "export", "predict")
+_SCORES = (*TRAIN, "eval")
+
+# By the module that defines a flag; `_OWN` has the exceptions.
+_OF_MODULE = {
+  "run": ALL,
+  "data": TRAIN,
+  "augmentation": TRAIN,
+  "model": TRAIN,
+  "training": TRAIN,
+  "finetuning": ("finetune",),
+  "evaluation": ("eval",),
+  "exporting": ("export",),
+  "prediction": ("predict",),
+}
+_OWN = {
+  **dict.fromkeys(
+    (
+      *("use_micle", "temperature", "hidden_norm", "micro_batch_size"),
+      "lineareval_while_pretraining",
+    ),
+    ("pretrain",),
+  ),
+  **dict.fromkeys(
+    (
+      *("log_steps", "checkpoint_steps", "checkpoint_epochs"),
+      "keep_checkpoint_max",
+    ),
+    TRAIN,
+  ),
+  # Export and prediction ask them how large the images were stored.
+  **dict.fromkeys(("data_dir", "dataset"), ALL),
+  **dict.fromkeys(("patient_feature", "eval_split", "on_bad_record"), _SCORES),
+  "seed": _SCORES,
+  "strategy": (*_SCORES, "predict"),
+  "tpu_name": (*_SCORES, "predict"),
+  "eval_batch_size": (*_SCORES, "predict"),
+  "max_side": ("export", "predict"),
+}
+
+
+def of(name, module):
+  """Returns the modes that use a flag.
+
+  Args:
+    name: of the flag.
+    module: name of the module of `flags` that defines it.
+  """
+  return _OWN.get(name, _OF_MODULE[module])
