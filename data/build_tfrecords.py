@@ -24,7 +24,7 @@ from data.problems import InputError
 _DONE, _FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 0, 1, 2, 130, 143
 
 
-def _define_flags() -> flags.FlagValues:
+def define_flags() -> flags.FlagValues:
   """Returns flags of this command alone; parsing them leaves no trace."""
   values = flags.FlagValues()
 
@@ -109,7 +109,7 @@ def main(argv: Sequence[str]) -> int:
     The exit status: 0 done, 1 a failure, 2 bad use or bad input, 130 and 143
     stopped by Ctrl-C and SIGTERM.
   """
-  values = _define_flags()
+  values = define_flags()
   try:
     rest = values(list(argv))[1:]
     if rest:

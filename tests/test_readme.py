@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import runpy
 import shlex
 
 import pytest
@@ -46,7 +47,7 @@ def test_command_parses(document, program, arguments, monkeypatch):
       flags.FLAGS.unparse_flags()
       run.parse(["run.py", *arguments])
   else:
-    values = build_tfrecords._define_flags()
+    values = build_tfrecords.define_flags()
     assert len(values(["build", *arguments])) == 1
 
 
@@ -70,3 +71,9 @@ def test_documents_that_are_named_exist():
       assert (document.parent / target).exists(), (document.name, target)
     for script in re.findall(r"benchmarks/\w+\.py", text):
       assert (ROOT / script).exists(), (document.name, script)
+
+
+def test_the_page_of_flags_is_made_from_the_flags():
+  made = runpy.run_path(str(ROOT / "docs" / "flags_page.py"))["page"]()
+  told = (ROOT / "docs" / "flags.md").read_text()
+  assert told == made, "run: python docs/flags_page.py > docs/flags.md"
