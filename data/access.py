@@ -55,7 +55,7 @@ class DataAccess:
       source = bag_source.bag_tfrecords(
         folder, split, skip_damaged=options.on_bad_record == "skip"
       )
-      self._opened.append((folder, split))
+      self._opened += [(folder, name) for name in split.split("+")]
       return source
     from data.sources import tfds_source
 

@@ -17,7 +17,11 @@ flags.DEFINE_string(
   "With --dataset: the feature that says whose image it is. A patient's images "
   "are then a bag; otherwise each image is a bag of one.",
 )
-flags.DEFINE_string("train_split", "train", "Split to train on.")
+flags.DEFINE_string(
+  "train_split",
+  "train",
+  "Split to train on; several of bag TFRecords joined by +, as 1+2+3 of folds.",
+)
 flags.DEFINE_string(
   "eval_split",
   "validation",

@@ -136,6 +136,22 @@ def test_bag_tfrecords_are_read_by_file(demo_records):
     assert sum(len(bag["row"]) for bag in found) == images
 
 
+def test_splits_are_joined(demo_records):
+  one, other, both = (
+    bag_source.bag_tfrecords(demo_records, split)
+    for split in ("train", "test", "train+test")
+  )
+  assert both.num_images == one.num_images + other.num_images
+  assert both.shard_bags == one.shard_bags + other.shard_bags
+  assert set(both.patients()) == {*one.patients(), *other.patients()}
+  seed = tf.constant(0, tf.int64)
+  found = [bag["row"] for bag in both.read(seed).as_numpy_iterator()]
+  assert len(found) == both.num_bags
+  assert len(set(np.concatenate(found))) == both.num_images
+  with pytest.raises(ValueError, match="'tset'"):
+    bag_source.bag_tfrecords(demo_records, "train+tset")
+
+
 def test_workers_validate_every_image_once():
   """In the order in which Keras joins the devices' predictions."""
   images = ImageBatches(SOURCE, batch_size=7, views=VIEWS, unit="image")

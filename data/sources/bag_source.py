@@ -70,7 +70,8 @@ def bag_tfrecords(data_dir, split, *, skip_damaged=False):
 
   Args:
     data_dir: the folder.
-    split: one of its splits.
+    split: one of its splits, or several joined by +, as '1+2+3' where folds are
+      the splits.
     skip_damaged: whether to read all records once, first, and to leave out
       those that are damaged; otherwise they are an error when they are read.
 
@@ -79,9 +80,14 @@ def bag_tfrecords(data_dir, split, *, skip_damaged=False):
       split, or more than a hundredth of its records are damaged.
   """
   description = dataset_json.load(data_dir)
-  paths = dataset_json.shard_paths(data_dir, split, description)
-  paths = [str(path) for path in paths]
-  summary = description.splits[split]
+  names = list(dict.fromkeys(split.split("+")))
+  paths = [
+    str(path)
+    for name in names
+    for path in dataset_json.shard_paths(data_dir, name, description)
+  ]
+  summaries = [description.splits[name] for name in names]
+  num_bags = sum(one.bags for one in summaries)
   num_labels, columns = bag_records.schema(description)
 
   def parse(shard, serialized):
@@ -114,20 +120,26 @@ def bag_tfrecords(data_dir, split, *, skip_damaged=False):
     task=description.task,
     class_names=description.class_names,
     metadata_columns=columns,
-    num_bags=summary.bags,
-    num_images=summary.images,
-    shard_bags=summary.shard_bags,
-    shard_images=summary.shard_images,
+    num_bags=num_bags,
+    num_images=sum(one.images for one in summaries),
+    shard_bags=_joined([one.shard_bags for one in summaries]),
+    shard_images=_joined([one.shard_images for one in summaries]),
     digest=_digest(description, split),
     key_id=description.key_id,
-    patients=lambda: dataset_json.load_patients(data_dir, split, description),
+    patients=lambda: tuple(
+      sorted(
+        patient
+        for name in names
+        for patient in dataset_json.load_patients(data_dir, name, description)
+      )
+    ),
     patients_known=True,
     read=reader(lambda shard: tf.data.TFRecordDataset(tf.gather(paths, shard))),
   )
   if not skip_damaged:
     return source
   found = damaged_records.check(
-    paths, num_labels, columns, summary.bags, decode=False
+    paths, num_labels, columns, num_bags, decode=False
   )
   lines = damaged_records.lines(paths, found)
   if not lines:
@@ -150,6 +162,11 @@ def bag_tfrecords(data_dir, split, *, skip_damaged=False):
     digest=hashlib.sha256(repr((source.digest, kept)).encode()).hexdigest(),
     read=reader(lambda shard: _records_at(paths, shard, places[shard])),
   )
+
+
+def _joined(parts):
+  """Returns the parts' tuples as one; () where one is not known."""
+  return tuple(x for part in parts for x in part) if all(parts) else ()
 
 
 def _records_at(paths, shard, places):
