@@ -51,6 +51,7 @@ _MODES = {
       "use_micle",
       "temperature",
       "hidden_norm",
+      "loss_reduction",
       "lineareval_while_pretraining",
       "micro_batch_size",
     ),

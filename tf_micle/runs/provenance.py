@@ -21,9 +21,14 @@ _PACKAGES = (
   "scikit-learn",
 )
 
-# How far a run goes; it may go further than was asked for at first.
 # What runs did whose flags.json does not name these yet.
-_ONCE = {"precision": "float32", "read_parts": 1}
+_ONCE = {
+  "precision": "float32",
+  "read_parts": 1,
+  "loss_reduction": "anchors",
+  "min_object_covered": 0.0,
+}
+# How far a run goes; it may go further than was asked for at first.
 _ONLY_MORE = ("train_steps", "train_epochs")
 _OTHER = {
   "data_digest": "other training data",
