@@ -68,7 +68,8 @@ def embed(run_dir, encoded):
 
   def pick(options_class):
     names = [field.name for field in dataclasses.fields(options_class)]
-    return options_class(**{name: values[name] for name in names})
+    known = {name: values[name] for name in names if name in values}
+    return options_class(**known)
 
   _, parts = build_contrastive_model(
     pick(PretrainOptions), steps_per_epoch=1, train_steps=1

@@ -57,8 +57,18 @@ flags.DEFINE_integer(
 flags.DEFINE_float(
   "min_crop_area",
   0.08,
-  "Smallest share of an image's area in a crop. SimCLR's 0.08 suits large "
-  "photographs; small lesions and small images need gentler ones (0.3 to 0.6).",
+  "Smallest share of an image's area in a crop; see --min_object_covered. "
+  "SimCLR's 0.08 suits large photographs; small lesions and small images need "
+  "gentler ones (0.3 to 0.6).",
+)
+flags.DEFINE_float(
+  "min_object_covered",
+  0.1,
+  "Crops of less than this share of an image's area are drawn again, so that "
+  "--min_crop_area=0.08 is nominal, as in SimCLR. 0: crops are as small as "
+  "--min_crop_area.",
+  lower_bound=0.0,
+  upper_bound=1.0,
 )
 flags.DEFINE_enum(
   "resize_method",

@@ -24,7 +24,7 @@ _OWN = {
   **dict.fromkeys(
     (
       *("use_micle", "temperature", "hidden_norm", "micro_batch_size"),
-      "lineareval_while_pretraining",
+      *("lineareval_while_pretraining", "loss_reduction"),
     ),
     ("pretrain",),
   ),

@@ -68,6 +68,14 @@ flags.DEFINE_float("temperature", 0.1, "Temperature of NT-Xent.")
 flags.DEFINE_bool(
   "hidden_norm", True, "Compare projections by cosine, at unit length."
 )
+flags.DEFINE_enum(
+  "loss_reduction",
+  "pairs",
+  ["pairs", "anchors"],
+  "NT-Xent of a batch. pairs: sum over a pair's two views, mean over pairs, as "
+  "in SimCLR's code; its learning rates and weight decays are for this one. "
+  "anchors: mean over views, half as much, as in the paper's equation.",
+)
 flags.DEFINE_bool(
   "lineareval_while_pretraining",
   True,

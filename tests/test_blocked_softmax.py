@@ -1,4 +1,4 @@
-"""The blocked softmax says what the plain one says, gradient too."""
+"""Blocked softmax against the plain one, values and gradients."""
 
 import numpy as np
 import pytest

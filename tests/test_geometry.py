@@ -48,6 +48,20 @@ def test_crop_areas_and_aspects_are_in_range_and_flips_half():
   assert 0.42 < np.mean(width < 0) < 0.58
 
 
+@pytest.mark.parametrize(
+  ("options", "least"),
+  [({}, 0.1), ({"min_object_covered": 0.0}, 0.08)],
+)
+def test_no_crop_is_below_what_must_be_covered(options, least):
+  """SimCLR's 0.08 is nominal, unless told otherwise."""
+  options = geometry.ViewOptions(32, **options)
+  seeds = [tf.constant((0, k), tf.int64) for k in range(200)]
+  draw = tf.function(lambda s: geometry._draw_crop((90, 120, 3), s, options))
+  areas = [np.prod(draw(s)[1]) / (90 * 120) for s in seeds]
+  assert least <= min(areas) < least + 0.02
+  assert 0.25 < np.median(areas) < 0.45
+
+
 @pytest.mark.parametrize("method", geometry.RESIZE_METHODS)
 def test_a_whole_crop_is_tensorflows_resize(method):
   image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
@@ -113,7 +127,7 @@ def test_a_jpegs_views_are_those_of_the_whole_image(subsampling, progressive):
     file, "JPEG", quality=60, subsampling=subsampling, progressive=progressive
   )
   encoded = file.getvalue()
-  options = {"min_crop_area": 0.01, "resize_method": "bicubic"}
+  options = {"min_crop_area": 0.01, "min_object_covered": 0.0}
   whole = views(decode(encoded).numpy(), 40, **options)
   np.testing.assert_array_equal(views_of(encoded, 40, **options), whole)
 

@@ -1,4 +1,4 @@
-"""LARS against a step in NumPy."""
+"""LARS optimiser against a step in NumPy."""
 
 import numpy as np
 import pytest

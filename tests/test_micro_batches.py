@@ -1,4 +1,4 @@
-"""Micro-batches give the gradient of the whole batch, and leave the rest."""
+"""Micro-batches against a step on the whole batch."""
 
 import numpy as np
 import pytest

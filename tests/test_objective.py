@@ -8,7 +8,7 @@ from tf_micle.contrastive import nt_xent
 
 
 def naive_nt_xent(pairs, temperature, normalize=True):
-  """The loss and accuracy of (b, 2, d) pairs, straight from the definition."""
+  """The losses (b, 2) and accuracy of (b, 2, d) pairs, from the definition."""
   views = [pair[k] for pair in pairs for k in (0, 1)]
   if normalize:
     views = [v / np.linalg.norm(v) for v in views]
@@ -20,7 +20,7 @@ def naive_nt_xent(pairs, temperature, normalize=True):
     total = sum(np.exp(s) for s in similarity.values())
     losses.append(-np.log(np.exp(similarity[partner]) / total))
     hits.append(max(similarity, key=similarity.get) == partner)
-  return np.mean(losses), np.mean(hits)
+  return np.reshape(losses, (-1, 2)), np.mean(hits)
 
 
 def random_pairs(b=4, d=5, seed=0):
@@ -32,12 +32,22 @@ def random_pairs(b=4, d=5, seed=0):
 @pytest.mark.parametrize("b", [2, 5])
 def test_loss_and_accuracy_equal_a_naive_loop(b, temperature, normalize):
   pairs = random_pairs(b)
-  loss, metrics = nt_xent.nt_xent(
-    tf.constant(pairs), temperature=temperature, normalize=normalize
-  )
-  expected, accuracy = naive_nt_xent(pairs, temperature, normalize)
-  np.testing.assert_allclose(loss, expected, rtol=1e-5)
-  np.testing.assert_allclose(metrics["contrastive_accuracy"], accuracy)
+  losses, accuracy = naive_nt_xent(pairs, temperature, normalize)
+  expected = {"pairs": losses.sum(1).mean(), "anchors": losses.mean()}
+  for reduction, value in expected.items():
+    loss, metrics = nt_xent.nt_xent(
+      tf.constant(pairs),
+      temperature=temperature,
+      normalize=normalize,
+      reduction=reduction,
+    )
+    np.testing.assert_allclose(loss, value, rtol=1e-5)
+    np.testing.assert_allclose(metrics["contrastive_accuracy"], accuracy)
+
+
+def test_another_reduction_is_an_error():
+  with pytest.raises(ValueError, match="reduction='mean'"):
+    nt_xent.nt_xent(random_pairs(), temperature=0.1, reduction="mean")
 
 
 def test_gradient_equals_central_differences():
@@ -53,7 +63,7 @@ def test_gradient_equals_central_differences():
     up[index] += step
     down[index] -= step
     rise = naive_nt_xent(up, 0.5)[0] - naive_nt_xent(down, 0.5)[0]
-    expected[index] = rise / (2 * step)
+    expected[index] = rise.sum(1).mean() / (2 * step)
   np.testing.assert_allclose(gradient, expected, atol=1e-4)
 
 
@@ -100,6 +110,5 @@ def test_low_precision_projections_are_computed_in_float32():
   pairs = tf.cast(random_pairs(4, 8), tf.bfloat16)
   loss, _ = nt_xent.nt_xent(pairs, temperature=0.1)
   assert loss.dtype == tf.float32
-  np.testing.assert_allclose(
-    loss, naive_nt_xent(pairs.numpy().astype(float), 0.1)[0], rtol=1e-4
-  )
+  losses, _ = naive_nt_xent(pairs.numpy().astype(float), 0.1)
+  np.testing.assert_allclose(loss, losses.sum(1).mean(), rtol=1e-4)

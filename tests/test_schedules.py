@@ -1,4 +1,4 @@
-"""The learning rate at its corners."""
+"""Learning-rate schedule at its ends, and its scaling to the batch."""
 
 import numpy as np
 import pytest

@@ -41,6 +41,7 @@ class PretrainOptions(TrainingOptions):
 
   temperature: float
   hidden_norm: bool
+  loss_reduction: str = "pairs"
   micro_batch_size: int | None = None
 
 

@@ -1,4 +1,4 @@
-"""Geometry on the host, in uint8: decode, crop, resize, flip, rotate.
+"""Geometric augmentation on the host, in uint8: crop, resize, flip, rotation.
 
 TensorFlow Addons' transforms do not compile under XLA and want the host; this
 is the one file that imports it.
@@ -34,8 +34,11 @@ class ViewOptions:
 
   Attributes:
     image_size: pixels a side of the square view.
-    min_crop_area: smallest share of the image's area in a crop, in (0, 1].
-      SimCLR's is 0.08; small lesions and small images need gentler crops.
+    min_crop_area: smallest share of the image's area that is drawn for a crop,
+      in (0, 1]. SimCLR's is 0.08; small lesions and small images need gentler
+      crops.
+    min_object_covered: crops of less than this share of the image's area are
+      drawn again, in [0, 1]. SimCLR's is 0.1.
     resize_method: one of `RESIZE_METHODS`; SimCLR's is bicubic.
     horizontal_flip: whether half the views are mirrored left to right.
     rotation_degrees: views turn by an angle uniform in +- this; 0 is off.
@@ -43,6 +46,7 @@ class ViewOptions:
 
   image_size: int
   min_crop_area: float = 0.08
+  min_object_covered: float = 0.1
   resize_method: str = "bicubic"
   horizontal_flip: bool = True
   rotation_degrees: float = 0.0
@@ -51,8 +55,12 @@ class ViewOptions:
 def random_views(encoded, seed, options, *, count):
   """Cuts random views: crop, resize, flip, rotate (SimCLR, appendix A).
 
-  A crop's area share is uniform in [min_crop_area, 1], its aspect ratio in
-  [3/4, 4/3]; the flip is left-right with probability one half.
+  A crop's aspect ratio is uniform in [3/4, 4/3]. Its height is uniform too,
+  from where its area is `min_crop_area` of the image's to where the image ends,
+  so small shares of the area are likelier than large ones: by SimCLR's settings
+  half the crops of 4:3 images are below 0.35. What is below
+  `min_object_covered` is drawn again; after 100 draws the image is taken whole.
+  The flip is left-right with probability one half.
 
   Args:
     encoded: string (), an image as `decode` takes it. It is decoded once, and
@@ -77,7 +85,7 @@ def random_views(encoded, seed, options, *, count):
     lambda: tf.io.extract_jpeg_shape(encoded),
     lambda: tf.shape(whole),
   )
-  crops = [_draw_crop(shape, own[0], options.min_crop_area) for own in seeds]
+  crops = [_draw_crop(shape, own[0], options) for own in seeds]
   image, corner = tf.cond(
     is_jpeg,
     lambda: _decode_around(encoded, shape, crops),
@@ -126,15 +134,15 @@ def center_steps(options):
   return steps
 
 
-def _draw_crop(shape, seed, min_area):
+def _draw_crop(shape, seed, options):
   """Returns a crop's first row and column, (2,), and its size, (2,)."""
   begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
     shape,
     bounding_boxes=tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
     seed=seed,
-    min_object_covered=0.0,
+    min_object_covered=options.min_object_covered,
     aspect_ratio_range=(3 / 4, 4 / 3),
-    area_range=(min_area, 1.0),
+    area_range=(options.min_crop_area, 1.0),
     max_attempts=100,
     use_image_if_no_bounding_boxes=True,
   )

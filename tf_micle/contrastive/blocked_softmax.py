@@ -1,4 +1,4 @@
-"""NT-Xent's softmax over many candidates, a block of anchors at a time.
+"""Blocked softmax of NT-Xent, for many candidates.
 
 The full matrix of similarities has a row an anchor and a column a candidate:
 for 32,768 views 4 GiB, and as much again for each of its derivatives. Here a
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def values(anchors, candidates, itself, partner, *, temperature):
-  """Returns what NT-Xent says of each anchor (SimCLR, eq. 1).
+  """Returns loss, hit and entropy of each anchor (SimCLR, eq. 1).
 
   Args:
     anchors: float32 (n, d).

@@ -1,4 +1,4 @@
-"""Puts the parts of pretraining together: network, objective, optimiser."""
+"""Contrastive model of a run: network, objective and optimiser."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ def build_contrastive_model(
     photometry_options=PhotometryOptions.of(options),
     temperature=options.temperature,
     normalize=options.hidden_norm,
+    loss_reduction=options.loss_reduction,
     l2=l2,
     probe=parts.get("probe"),
     micro_batch_size=options.micro_batch_size,

@@ -1,4 +1,4 @@
-"""The exact gradient over a large batch with a small one's memory.
+"""Micro-batches: a large batch's exact gradient in a small one's memory.
 
 A contrastive loss couples all images of a batch, so gradients of parts of it do
 not add up as those of a classifier do. But between images and loss are the

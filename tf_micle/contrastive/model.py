@@ -1,4 +1,4 @@
-"""The pretraining step: views in, one update out."""
+"""Pretraining step: uint8 views to one update of the weights."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class ContrastiveModel(tf.keras.Model):
     photometry_options,
     temperature,
     normalize=True,
+    loss_reduction="pairs",
     l2=0.0,
     probe=None,
     micro_batch_size=None,
@@ -52,6 +53,7 @@ class ContrastiveModel(tf.keras.Model):
       photometry_options: `photometry_options.PhotometryOptions`.
       temperature: of NT-Xent, > 0.
       normalize: whether NT-Xent compares by cosine.
+      loss_reduction: of NT-Xent, 'pairs' or 'anchors'.
       l2: coefficient of `optimizers.l2_penalty` in the loss.
       probe: (n, f) to logits (n, classes), or None.
       micro_batch_size: pairs whose activations are alive at a time, a divisor
@@ -66,6 +68,7 @@ class ContrastiveModel(tf.keras.Model):
     self._photometry_options = photometry_options
     self._temperature = temperature
     self._normalize = normalize
+    self._loss_reduction = loss_reduction
     self._l2 = l2
     self._micro_batch_size = micro_batch_size
     self._seed = seed
@@ -180,6 +183,7 @@ class ContrastiveModel(tf.keras.Model):
       view_batch.split(z, batch["views"]),
       temperature=self._temperature,
       normalize=self._normalize,
+      reduction=self._loss_reduction,
     )
     loss = contrastive
     if self._l2:

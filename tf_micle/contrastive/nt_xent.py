@@ -1,4 +1,4 @@
-"""The contrastive objective: NT-Xent with negatives from every replica."""
+"""NT-Xent loss, with negatives from every replica."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from tf_micle.contrastive import blocked_softmax
 # From so many views on, their matrix of similarities is not held as a whole.
 _MANY_CANDIDATES, _BLOCK = 8192, 1024
 
+# Each with the anchors whose losses are added up before the mean is taken.
+_ANCHORS_SUMMED = {"pairs": 2, "anchors": 1}
 
-def nt_xent(projections, *, temperature, normalize=True):
+
+def nt_xent(projections, *, temperature, normalize=True, reduction="pairs"):
   """Returns the NT-Xent loss of a batch of positive pairs (SimCLR, eq. 1).
 
   Each of the 2B views of the global batch is an anchor in turn; its partner is
@@ -21,20 +24,37 @@ def nt_xent(projections, *, temperature, normalize=True):
   replicas' losses is the one-replica loss on the whole batch, and so is its
   gradient, since gathering is differentiable.
 
+  Two definitions of a batch's loss are in use. With l(i, j) the cross-entropy
+  of anchor i whose partner is j, in nats:
+
+    'pairs':   sum over pairs of l(i, j) + l(j, i), over B. SimCLR's code
+               (google-research/simclr): its learning rates, weight decays and
+               logged losses are for this one.
+    'anchors': the same sum over 2B, half as much. The paper's equation.
+
   Args:
     projections: float (b, 2, d), row i holding the two views of pair i. Any
       float type; computed in float32.
     temperature: > 0, what cosine similarities are divided by.
     normalize: whether projections are scaled to unit length first.
+    reduction: 'pairs' or 'anchors'.
 
   Returns:
-    loss: float32 (), the mean over this replica's 2b anchors, in nats.
+    loss: float32 (), over this replica's b pairs, in nats.
     metrics: dict of float32 (): `contrastive_accuracy`, in [0, 1], the share of
       anchors most similar to their partner (chance is 1 / (2B - 1));
       `contrastive_entropy`, in nats, of the softmax over candidates;
       `embedding_std`, the spread of unit-length projections relative to that
       of a uniform distribution on the sphere (1; collapse is 0).
+
+  Raises:
+    ValueError: for another `reduction`.
   """
+  if reduction not in _ANCHORS_SUMMED:
+    raise ValueError(
+      f"Expected reduction in {tuple(_ANCHORS_SUMMED)}. "
+      f"Received: reduction={reduction!r}"
+    )
   z = tf.cast(projections, tf.float32)
   if normalize:
     z = tf.math.l2_normalize(z, axis=-1)
@@ -55,7 +75,7 @@ def nt_xent(projections, *, temperature, normalize=True):
   losses, hits, entropies = of_anchors(
     anchors, candidates, itself, partner, temperature=temperature
   )
-  return tf.reduce_mean(losses), {
+  return _ANCHORS_SUMMED[reduction] * tf.reduce_mean(losses), {
     "contrastive_accuracy": tf.reduce_mean(hits),
     "contrastive_entropy": tf.reduce_mean(entropies),
     "embedding_std": _spread(candidates),

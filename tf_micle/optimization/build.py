@@ -1,4 +1,4 @@
-"""The optimiser of a run, built as its options say."""
+"""Optimiser of a run, built from its options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LARS: momentum SGD with a learning rate of its own for every kernel."""
+"""LARS optimiser: momentum SGD with a trust ratio for every kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The optimisers that a run can ask for."""
+"""Optimisers by name, and the weight decay of each."""
 
 from __future__ import annotations
 

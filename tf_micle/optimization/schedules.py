@@ -1,4 +1,4 @@
-"""The learning rate over a run: linear warm-up, then cosine decay to zero."""
+"""Learning-rate schedule: linear warm-up, then cosine decay to zero."""
 
 from __future__ import annotations
 

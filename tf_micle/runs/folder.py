@@ -15,7 +15,12 @@ EVALUATIONS = "eval"
 FORMAT_VERSION = 1
 
 # What runs did whose flags.json does not name these yet.
-BEFORE = {"precision": "float32", "read_parts": 1}
+BEFORE = {
+  "precision": "float32",
+  "read_parts": 1,
+  "loss_reduction": "anchors",
+  "min_object_covered": 0.0,
+}
 _INDEX = re.compile(r"ckpt-([0-9]+)\.index")
 
 
