@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shutil
 import sys
 
 import numpy as np
@@ -23,6 +22,7 @@ from tf_micle.prediction import (
 from tf_micle.prediction.rows import RowWriter
 from tf_micle.runs import checkpoint
 from tf_micle.system import folder_lock, stop_signal
+from tf_micle.system.written_whole import copy_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,9 +247,7 @@ def _place(mode, files, class_names, unit):
       width=width,
     )
   if mode.on_bad_image == "skip":
-    rejected = rejected_path(mode.output)
-    shutil.copyfile(files.path(partial_files.REJECTED), f"{rejected}.writing")
-    os.replace(f"{rejected}.writing", rejected)
+    copy_whole(files.path(partial_files.REJECTED), rejected_path(mode.output))
   table = files.path(partial_files.ROWS)
   if mode.output.endswith(".parquet"):
     parquet.from_csv(
