@@ -1,4 +1,4 @@
-"""Says how good a classifier is, in numbers and in a report."""
+"""Evaluation of a fine-tuned run, in numbers and in a report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import re
 from absl import logging
 
 from tf_micle.evaluation import evaluate as evaluation
-from tf_micle.evaluation import scoring
+from tf_micle.evaluation import saved, scoring
+from tf_micle.evaluation.summary import summary
 from tf_micle.loading import tuned_run
 from tf_micle.report import page as report_page
 from tf_micle.runs import provenance, trained_on
@@ -93,15 +94,15 @@ def run(mode, options, strategy, data, problems, *, own_data):
     title_facts=result["provenance"],
     warnings=warnings,
   )
-  evaluation.save(result, predictions, folder)
-  return folder, evaluation.summary(result)
+  saved.save(result, predictions, folder)
+  return folder, summary(result)
 
 
 def _open(mode, data, problems):
   """Opens data, run and the evaluation to compare with; says what to know."""
   source = problems.collect(data.open, mode.eval_split)
   tuned = problems.collect(tuned_run.TunedRun, mode.model_dir)
-  other = mode.compare and problems.collect(evaluation.load, mode.compare)
+  other = mode.compare and problems.collect(saved.load, mode.compare)
   warnings = []
   if source and tuned:
     problems.add(*tuned.misfits(source.task, source.class_names))
@@ -140,7 +141,7 @@ def _folder(mode, source, own_data):
   name = mode.eval_split if own_data else source.name
   name = re.sub(r"[^\w.-]+", "-", name)
   folder = os.path.join(mode.model_dir, "eval", name)
-  before = evaluation.provenance_of(folder)
+  before = saved.provenance_of(folder)
   if before.get("data_digest", source.digest) != source.digest:
     # Two data sets of one name: neither takes the other's place.
     folder += f"-{source.digest[:8]}"
