@@ -207,25 +207,31 @@ def predict(options, problems):
   from data.batches import listed_images
   from data.views import file_views
   from tf_micle.modes import predict
+  from tf_micle.prediction import outputs
 
   strategy = _strategy(options, problems)
-  images, faults = listed_images.open_listed(
-    reader.pick(listed_images.ListOptions, options),
-    file_views.of_run(options._asdict(), options.max_side),
-  )
+  listed = reader.pick(listed_images.ListOptions, options)
+  manifest, faults = listed_images.read_listed(listed)
   problems.add(*faults)
+
+  def open_images():
+    views = file_views.of_run(options._asdict(), options.max_side)
+    images, faults = listed_images.check_listed(manifest, listed, views)
+    problems.add(*faults)
+    return images
+
   try:
     outcome = predict.run(
       reader.pick(predict.PredictMode, options),
       reader.pick(FinetuneOptions, options),
       strategy,
-      images,
+      open_images,
       problems,
     )
   except predict.BadImagesError as error:
     print(error, file=sys.stderr)
     return BAD_USE
-  print(next_steps.predicted(options, outcome, predict.rejected_path))
+  print(next_steps.predicted(options, outcome, outputs.rejected_path))
   return STOPPED if outcome.stopped else DONE
 
 

@@ -1,4 +1,4 @@
-"""An .npz of features, written from files without holding them in memory."""
+"""Features as an .npz, written from files without holding them in memory."""
 
 from __future__ import annotations
 
