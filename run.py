@@ -32,6 +32,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import signal
 import sys
 import traceback
 
@@ -40,7 +41,6 @@ from absl import app, flags, logging
 from data.problems import DataError
 from flags import next_steps, reader, sweep
 from flags.problems import Problems, UsageError
-from tf_micle.options import FinetuneOptions
 from tf_micle.runs import folder as run_folder
 from tf_micle.system import system_faults, tf_config
 from tf_micle.system.clock import Clock
@@ -188,7 +188,6 @@ def evaluate(options, problems):
   with _records_explained(data):
     folder, summary = evaluate.run(
       reader.pick(evaluate.EvaluateMode, options),
-      reader.pick(FinetuneOptions, options),
       strategy,
       data,
       problems,
@@ -220,21 +219,23 @@ def predict(options, problems):
   from data.batches import listed_images
   from data.views import file_views
   from tf_micle.modes import predict
+  from tf_micle.prediction import outputs
 
   strategy = _strategy(options, problems)
-  images, faults = listed_images.open_listed(
-    reader.pick(listed_images.ListOptions, options),
-    file_views.of_run(options._asdict(), options.max_side),
-  )
+  listed = reader.pick(listed_images.ListOptions, options)
+  manifest, faults = listed_images.read_listed(listed)
   problems.add(*faults)
+
+  def open_images():
+    views = file_views.of_run(options._asdict(), options.max_side)
+    images, faults = listed_images.check_listed(manifest, listed, views)
+    problems.add(*faults)
+    return images
+
   outcome = predict.run(
-    reader.pick(predict.PredictMode, options),
-    reader.pick(FinetuneOptions, options),
-    strategy,
-    images,
-    problems,
+    reader.pick(predict.PredictMode, options), strategy, open_images, problems
   )
-  print(next_steps.predicted(options, outcome, predict.rejected_path))
+  print(next_steps.predicted(options, outcome, outputs.rejected_path))
   return STOPPED if outcome.stopped else DONE
 
 
@@ -353,8 +354,15 @@ def parse(argv):
     sys.exit(DONE)
 
 
+def _terminate(number, frame):
+  """Ends a command that has nothing to save, through its clean-up."""
+  del number, frame
+  raise SystemExit(STOPPED)
+
+
 if __name__ == "__main__":
   # TensorFlow 2.15 logs three errors of its own build at every start; what it
   # raises is not affected, and the devices that it found are logged below.
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+  signal.signal(signal.SIGTERM, _terminate)
   app.run(main, flags_parser=parse)

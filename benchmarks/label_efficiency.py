@@ -100,11 +100,11 @@ def tuned(data, arm, seed):
 
 def predictions(folder, split):
   """Evaluates a run once; returns its predictions."""
-  from tf_micle.evaluation import evaluate as evaluation
+  from tf_micle.evaluation import saved
 
   if not (folder / "eval" / split / "metrics.json").exists():
     command("--mode=eval", f"--model_dir={folder}", f"--eval_split={split}")
-  return evaluation.load(folder / "eval" / split)[1]
+  return saved.load(folder / "eval" / split)[1]
 
 
 def replicates(found):

@@ -25,7 +25,7 @@ import tensorflow as tf
 from data.images.decode import decode
 from data.views import encoded_image, geometry
 from tf_micle.classifier.build import build_network
-from tf_micle.loading import run_network
+from tf_micle.loading.opened import OpenedRun, RunNetwork
 from tf_micle.options import FinetuneOptions
 from tf_micle.serving import saved_model
 
@@ -72,15 +72,8 @@ def served(folder):
   classifier, _ = build_network(
     OPTIONS, task="multi_class", num_classes=len(CLASSES)
   )
-  network = run_network.RunNetwork(
-    run_dir=folder,
-    flags={},
-    options=OPTIONS,
-    encoder=classifier.encoder,
-    classifier=classifier,
-    class_names=CLASSES,
-    checkpoint="",
-  )
+  run = OpenedRun(folder, {}, OPTIONS, "multi_class", CLASSES, ())
+  network = RunNetwork(run, classifier.encoder, classifier, checkpoint="")
   views = geometry.ViewOptions(image_size=SIZE)
   model = saved_model.ServedModel(
     network,

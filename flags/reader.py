@@ -46,8 +46,8 @@ _OTHER = {
 }
 # Where the images of a run come from; taken over together or not at all.
 _SOURCE = ("data_dir", "dataset", "patient_feature")
-# What a fine-tuned run says for its own evaluation, over and above `_SOURCE`.
-_SCORED_AS = (finetuning, augmentation, model)
+# What evaluation and export need of a run beside where its data are.
+_USED_OF_RUN = ("unit", "uncertain", "image_size", "resize_method")
 
 
 def parse(argv):
@@ -117,7 +117,7 @@ def options(problems, runs):
   if FLAGS.model_dir and (uses_run or resumed):
     earlier = problems.collect(runs.read_flags, FLAGS.model_dir) or {}
   if uses_run:
-    names = _names(_SCORED_AS) + _data_flags(demo)
+    names = _USED_OF_RUN + _SOURCE * demo
     settled = _fill_from_run(earlier, names, settled)
     demo = demo and earlier.get("demo", True)
   elif earlier:
@@ -202,13 +202,6 @@ def _ours():
 def _names(modules):
   by_module = FLAGS.flags_by_module_dict()
   return [f.name for module in modules for f in by_module[module.__name__]]
-
-
-def _data_flags(source_too):
-  """The flags of a run's data; where images lie only if `source_too`."""
-  own = {"eval_split", *_SOURCE}
-  names = [name for name in _names([data]) if name not in own]
-  return names + list(_SOURCE) * source_too
 
 
 def _method(earlier):

@@ -5,11 +5,15 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats as scipy_stats
 from sklearn import metrics as sklearn_metrics
 
 from tf_micle.evaluation import evaluate as evaluation
 from tf_micle.evaluation import metrics
+from tf_micle.evaluation import saved as saved_files
 from tf_micle.evaluation.predictions import Predictions
+from tf_micle.evaluation.summary import summary
+from tf_micle.system.input_error import InputError
 
 NAMES = ("nevus", "melanoma", "wart", "rare")
 
@@ -50,7 +54,7 @@ def saved(tmp_path_factory):
   table = study()
   table.labels[[0, 1, 3, 4, 5]] = [-1, 1, -1, -1, -1]
   result = evaluation.evaluate(table, samples=100)
-  evaluation.save(result, table, folder)
+  saved_files.save(result, table, folder)
   return folder, result
 
 
@@ -106,43 +110,46 @@ def test_values_are_scikit_learns_on_the_file(saved):
 def test_notes_say_what_was_left_out(saved):
   notes = " ".join(saved[1]["notes"])
   # Patient p1 has no label; p0 has 1 and 0.
-  assert "4 of 72 image items have no label" in notes
-  assert "1 patients have items of several labels" in notes
-  assert "no labelled item is a positive of these classes: rare." in notes
+  assert "Without a label, and left out: 4 of 72 images." in notes
+  assert "left out at patient level: 1 patient." in notes
+  assert "no labelled item is a positive of this class: rare." in notes
   assert "only 23 patients are labelled" in notes
   assert "only 22 patients are labelled" in notes
 
 
 def test_load_gives_back_what_was_saved(saved):
   folder, result = saved
-  found, table = evaluation.load(folder)
+  found, table = saved_files.load(folder)
   assert found == result
   assert evaluation.evaluate(table, samples=100) == result
-  text = evaluation.summary(found)
+  text = summary(found)
   assert f"{found['image']['top1']['value']:.3f}" in text
   assert "patient" in text
+  assert found["notes"]
+  for note in found["notes"]:
+    assert text.count(f"- {note}") == 1
 
 
 def test_load_refuses_what_is_no_whole_evaluation(saved, tmp_path):
   folder, result = saved
-  with pytest.raises(ValueError, match=r"FileNotFoundError.*metrics.json"):
-    evaluation.load(tmp_path)
+  with pytest.raises(InputError, match=r"FileNotFoundError.*metrics.json"):
+    saved_files.load(tmp_path)
   (tmp_path / "metrics.json").write_text("[]")
-  with pytest.raises(ValueError, match="Expected the folder of an evaluation"):
-    evaluation.load(tmp_path)
+  with pytest.raises(InputError, match="Expected the folder of an evaluation"):
+    saved_files.load(tmp_path)
   (tmp_path / "metrics.json").write_text(json.dumps(result))
   lines = (folder / "predictions.csv").read_bytes().split(b"\r\n")
   (tmp_path / "predictions.csv").write_bytes(b"\r\n".join(lines[:-2]))
-  with pytest.raises(ValueError, match=r"Expected 72 items.*Received: 71"):
-    evaluation.load(tmp_path)
+  with pytest.raises(InputError, match=r"Expected 72 items.*Received: 71"):
+    saved_files.load(tmp_path)
 
 
 def test_a_save_that_fails_leaves_no_older_metrics(tmp_path):
   result = evaluation.evaluate(study(), samples=5)
-  evaluation.save(result, study(), tmp_path)
-  (tmp_path / "predictions.csv.partial").mkdir()
-  with pytest.raises(OSError, match=r"predictions\.csv\.partial"):
-    evaluation.save(result, study(seed=1), tmp_path)
+  saved_files.save(result, study(), tmp_path)
+  (tmp_path / "predictions.csv.writing").mkdir()
+  with pytest.raises(OSError, match=r"predictions\.csv\.writing"):
+    saved_files.save(result, study(seed=1), tmp_path)
   assert not (tmp_path / "metrics.json").exists()
 
 
@@ -206,7 +213,7 @@ def test_difference_is_paired():
   ("other", "message"),
   [
     (study(patients=23), "3 of 72 items missing in the other, 0 of its 69"),
-    (study(labels=np.zeros(72, int)), "48 labels that differ"),
+    (study(labels=np.zeros(72, int)), "48 labels apart"),
     (study(class_names=("a", "b", "c", "d")), "class_names to be the same"),
     (study(unit="bag"), "unit to be the same, image"),
     (study(task="multi_label"), "task to be the same"),
@@ -214,7 +221,7 @@ def test_difference_is_paired():
   ],
 )
 def test_other_items_cannot_be_compared(other, message):
-  with pytest.raises(ValueError, match=message):
+  with pytest.raises(InputError, match=message):
     evaluation.evaluate(study(), other=other, samples=5)
 
 
@@ -225,7 +232,8 @@ def test_findings_and_their_notes():
   assert "top1" not in found["image"]
   assert found["image"]["auroc"]["rare"]["value"] is None
   uncertain = (table.labels == -1).sum()
-  assert f"{uncertain} of 288 findings" in " ".join(found["notes"])
+  note = f"Uncertain, and left out: {uncertain} of 288 findings at image level."
+  assert note in found["notes"]
   direct = metrics.measure(table.labels, table.probabilities)
   assert found["image"]["mean_auprc"]["value"] == float(direct["mean_auprc"])
 
@@ -251,9 +259,41 @@ def test_absent_classes_of_resamples_and_single_patients_are_said():
   assert found["image"]["auroc"]["melanoma"]["low"] is not None
   assert "no positives or no negatives of nevus (" in " ".join(found["notes"])
   one = evaluation.evaluate(table.take(range(3)), samples=10)
-  assert one["image"]["top1"]["value"] is not None
-  assert one["image"]["top1"]["low"] is None
-  assert "1 patients are labelled: intervals are not" in " ".join(one["notes"])
+  assert one["image"]["brier"]["value"] is not None
+  assert one["image"]["brier"]["low"] is None
+  assert "1 patient is labelled: intervals by" in " ".join(one["notes"])
+
+
+def test_proportions_of_0_and_1_have_exact_intervals_over_patients(tmp_path):
+  """0.025 ** (1 / 4) = 0.3976 of four patients; of their 12 images, 0.7354."""
+  labels = np.repeat([0, 1, 1, 2], 3)
+  right = study(patients=4, labels=labels, probabilities=np.eye(4)[labels])
+  found = evaluation.evaluate(right, samples=50)
+  exact = {"value": 1, "low": 0.025**0.25, "high": 1, "method": "exact"}
+  for level in ("image", "patient"):
+    assert found[level]["top1"] == pytest.approx(exact)
+    sensitivity = found[level]["sensitivity"]
+    # One patient, and two: 0.025 ** (1 / 2) = 0.1581.
+    assert sensitivity["nevus"]["low"] == pytest.approx(0.025)
+    assert sensitivity["melanoma"]["low"] == pytest.approx(0.1581, abs=1e-4)
+    assert sensitivity["rare"] == {"value": None, "low": None, "high": None}
+    # No proportion: the resamples say nothing, and a mark says that.
+    assert found[level]["mean_auroc"] == {"value": 1, "low": 1, "high": 1}
+  for count in (1, 3, 30):
+    table = study(patients=count, labels=[0] * 3 * count, metadata={})
+    table.probabilities[:] = np.eye(4)[1]
+    wrong = evaluation.evaluate(table, samples=20)["patient"]["top1"]
+    theirs = scipy_stats.binomtest(0, count).proportion_ci(method="exact")
+    assert (wrong["low"], wrong["high"]) == pytest.approx(theirs), count
+  text = summary(found)
+  assert "1.000  0.398 to 1.000, exact" in text
+  assert "1.000  1.000 to 1.000 *\n" in text
+  assert "\n* No width: the resamples agree" in text
+  # Of a version that knew no exact intervals.
+  old = json.loads(json.dumps(found).replace(', "method": "exact"', ""))
+  saved_files.save(old, right, tmp_path)
+  assert saved_files.load(tmp_path)[0] == old
+  assert "1.000  0.398 to 1.000\n" in summary(old)
 
 
 def test_patients_as_items_give_one_level():
@@ -265,7 +305,7 @@ def test_patients_as_items_give_one_level():
 def test_user_errors():
   with pytest.raises(ValueError, match="Received: 90"):
     evaluation.evaluate(study(), specificity=90)
-  with pytest.raises(ValueError, match="72 items without labels"):
+  with pytest.raises(InputError, match="72 items, none with a label"):
     evaluation.evaluate(study(labels=[-1] * 72))
 
 

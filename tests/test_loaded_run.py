@@ -13,6 +13,7 @@ import run
 import tf_micle
 from data.views import file_views
 from tf_micle.runs import checkpoint
+from tf_micle.system.input_error import InputError
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -97,3 +98,27 @@ def test_mistakes_are_explained(folder, tmp_path):
   tuned = tf_micle.load(folder / "TUNED")
   with pytest.raises(ValueError, match="unit=bag"):
     tuned.predict(np.zeros((1, 16, 16, 3), np.uint8), bags=["x"])
+
+
+def test_what_is_no_list_of_images_is_said(folder, tmp_path):
+  loaded = tf_micle.load(folder / "TUNED", file_views.of_run)
+  good = folder / "photos" / "0.png"
+  bad = tmp_path / "scan 7.png"
+  bad.write_bytes(good.read_bytes()[:100])
+  for images, message in (
+    ([good, bad], "'.*scan 7.png'.* Received: "),
+    ([good, tmp_path / "none.png"], "'.*none.png'"),
+    ([b"no image"], "Expected an image in bytes"),
+    (good, "single one, '.*0.png'. Put it into a list"),
+    (str(good), "single one, '.*0.png'"),
+    (np.zeros((2, 16, 16, 3)), r"uint8 \(n, 16, 16, 3\).*float64 \(2, 16, 16"),
+    (np.zeros((16, 16, 3), np.uint8), r"an array of uint8 \(16, 16, 3\)"),
+    (np.zeros((2, 32, 32, 3), np.uint8), r"uint8 \(2, 32, 32, 3\)"),
+    ([np.zeros((32, 32, 3), np.uint8)], r"uint8 \(1, 32, 32, 3\)"),
+    (tf.zeros((2, 16, 16, 3)), "an array of float32"),
+  ):
+    for ask in (loaded.embed, loaded.predict):
+      with pytest.raises(InputError, match=message):
+        ask(images)
+  paths = (folder / "photos").glob("*.png")  # No list, but a stream.
+  assert loaded.embed(paths).shape[0] == 5

@@ -83,3 +83,17 @@ def test_a_bag_without_images_is_zero(mode):
 def test_an_unknown_mode_is_an_error():
   with pytest.raises(ValueError, match="median"):
     pooling.BagPooling("median")
+
+
+def test_bags_are_padded_as_a_loop_pads_them():
+  features = RNG.normal(size=(6, 5)).astype(np.float32)
+  bag_of = [2, 0, 2, 2, 0, 3]  # Bag 1 has no image.
+  padded, mask = pooling.pad_bags(features, bag_of, 4)
+  assert padded.shape == (4, 3, 5)
+  for bag in range(4):
+    images = [features[i] for i, of in enumerate(bag_of) if of == bag]
+    assert mask[bag].numpy().tolist() == [k < len(images) for k in range(3)]
+    expected = np.zeros((3, 5), np.float32)
+    if images:
+      expected[: len(images)] = images
+    np.testing.assert_array_equal(padded[bag], expected)

@@ -2,8 +2,11 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -11,9 +14,11 @@ import tiny
 from PIL import Image
 
 import run
+from data.batches import listed_images
 from data.builder import build
-from tf_micle.prediction import parquet, partial_files
-from tf_micle.system import folder_lock, stop_signal
+from tf_micle.classifier.build import build_network
+from tf_micle.prediction import parquet, partial_files, pieces, rows
+from tf_micle.system import distribution, folder_lock, stop_signal
 
 SIZE = 40  # Above 32 pixels evaluation crops.
 
@@ -180,7 +185,7 @@ def test_a_bag_has_one_row(predict, clinic, tmp_path):
   assert_as_evaluated(rows, evaluated)
 
 
-def test_it_goes_on_where_it_was_stopped(predict, tmp_path, monkeypatch):
+def test_it_resumes_where_it_was_stopped(predict, tmp_path, monkeypatch, capfd):
   features, folder = tmp_path / "f.npz", tmp_path / "projector"
   wanted = {"embeddings": features, "tensorboard_projector": folder}
   assert predict(**wanted) == run.DONE
@@ -198,19 +203,41 @@ def test_it_goes_on_where_it_was_stopped(predict, tmp_path, monkeypatch):
     path.unlink()
   shutil.rmtree(folder)
   with monkeypatch.context() as patch:
-    # A signal that comes with the first batch.
-    patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
+    patch.setattr(rows.RowWriter, "write", _writes_and_is_stopped())
     assert predict(**wanted) == run.STOPPED
+  assert capfd.readouterr().err.count("Finishing this step; again to") == 1
   partial = tmp_path / "out.csv.partial"
   done = json.loads((partial / "progress.json").read_text())["counts"]
   assert done["rows"] == 4
   with open(partial / "rows.csv", "a") as file:
     file.write("half a r")  # As a kill would leave it.
+  with monkeypatch.context() as patch:
+    patch.setattr(np.lib.format, "write_array_header_1_0", _disk_full)
+    assert predict(**wanted) == run.FAILED
+  assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv.partial"]
   assert predict(**wanted) == run.DONE
   assert (tmp_path / "out.csv").read_bytes() == whole
   np.testing.assert_allclose(
     np.load(features)["features"], arrays["features"], rtol=1e-5
   )
+
+
+def _writes_and_is_stopped():
+  """RowWriter.write that a signal follows, the first time."""
+  write, calls = rows.RowWriter.write, []
+
+  def go(*arguments):
+    write(*arguments)
+    if not calls:
+      os.kill(os.getpid(), signal.SIGTERM)
+      time.sleep(0.5)  # Until the thread that listens had its turn.
+    calls.append(1)
+
+  return go
+
+
+def _disk_full(*_):
+  raise OSError(28, "No space left on device")
 
 
 def _already_stopped(self):
@@ -223,7 +250,11 @@ def test_what_is_half_done_of_another_manifest_is_not_taken(
 ):
   with monkeypatch.context() as patch:
     patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
+    # As if the network were so large that an image took a second.
+    patch.setattr(pieces, "_WORK", 0)
     assert predict() == run.STOPPED
+  progress = (tmp_path / "out.csv.partial" / "progress.json").read_text()
+  assert json.loads(progress)["counts"]["rows"] == 1
   rows = (clinic / "new.csv").read_text().splitlines()
   other = tmp_path / "other.csv"
   other.write_text("\n".join([rows[0], *rows[:0:-1]]))
@@ -273,6 +304,48 @@ def test_all_that_is_wrong_is_said_at_once(predict, tmp_path, capsys):
   for part in ("image_root", "row 2", "out.xls", "f.npy", "flags.json"):
     assert part in printed
   assert not (tmp_path / "out.xls.partial").exists()
+
+
+def test_what_is_quickly_told_comes_before_the_images(
+  predict, tuned, tmp_path, capsys, monkeypatch
+):
+  looked = []
+  monkeypatch.setattr(
+    listed_images, "check_listed", lambda *_: looked.append(1)
+  )
+  (tmp_path / "out.csv").touch()
+  untuned = shutil.copytree(tuned, tmp_path / "untuned")
+  facts = json.loads((untuned / "provenance.json").read_text())
+  del facts["class_names"]
+  (untuned / "provenance.json").write_text(json.dumps(facts))
+  assert predict(model_dir=untuned) == run.BAD_USE
+  printed = capsys.readouterr().err
+  assert "out.csv, which exists" in printed
+  assert "fine-tuned run" in printed
+  other = tmp_path / "other.csv"
+  absent = tuned / "checkpoints" / "ckpt-9"
+  assert predict(output=other, checkpoint=absent) == run.BAD_USE
+  assert "ckpt-9" in capsys.readouterr().err
+  with folder_lock.held(f"{other}.partial"):
+    assert predict(output=other) == run.BAD_USE
+  assert not looked
+  assert not (tmp_path / "other.csv.partial").exists()
+
+
+def test_a_piece_is_a_second_or_two_of_a_processor():
+  def of(depth, image_size, **changes):
+    options = tiny.finetune_options(
+      resnet_depth=depth, image_size=image_size, **changes
+    )
+    model, _ = build_network(options, task="multi_class", num_classes=2)
+    return pieces.size(model, distribution.choose("one_device"), image_size)
+
+  # 4.1 billion multiply-adds an image, 5 to 10 images a second.
+  assert 5 <= of(50, 224, width_multiplier=1) <= 16
+  assert of(18, 32) > 256
+  batch = np.arange(7), np.arange(7)
+  split = [list(positions) for positions, _ in pieces.split([batch], 3)]
+  assert split == [[0, 1, 2], [3, 4, 5], [6]]
 
 
 def test_what_was_placed_before_a_kill_is_not_asked_for_again(

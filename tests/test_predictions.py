@@ -11,6 +11,7 @@ from tf_micle.evaluation.predictions import (
   by_patient,
   patients_with_several_labels,
 )
+from tf_micle.system.input_error import InputError
 from tf_micle.system.written_whole import written_whole
 
 NAMES = ("mole", "=cmd()", "-5", "'quoted")
@@ -76,11 +77,12 @@ def test_no_cell_is_a_formula(tmp_path):
   assert lines[1]["metadata_site"] == "line\r\nbreak"
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path):
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_failed_write_leaves_the_old_file(tmp_path, binary):
   path = tmp_path / "file"
   path.write_text("old")
-  with pytest.raises(TypeError), written_whole(path) as file:
-    file.writelines(["half", None])
+  with pytest.raises(TypeError), written_whole(path, binary=binary) as file:
+    file.writelines([b"half" if binary else "half", None])
   assert path.read_text() == "old"
   assert len(list(tmp_path.iterdir())) == 1
 
@@ -92,7 +94,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     ("mole,0.", "nevus,0.", "record 2: expected a label of"),
     (",-5,0.", ",-5,x.", "numbers for probabilities"),
     ("p,p/1,0,", "p,0,", "expected 9 cells"),
-    ("p,p/1,0,", '"p,p/1,0,', "not a whole CSV file"),
+    ("p,p/1,0,", '"p,p/1,0,', "Expected a whole CSV file"),
     ("mole,0.", "mole,9.", "between 0 and 1"),
   ],
 )
@@ -103,7 +105,7 @@ def test_a_file_that_does_not_fit_says_why(old, new, message, tmp_path):
   text = path.read_text()
   assert old in text
   path.write_text(text.replace(old, new, 1))
-  with pytest.raises(ValueError, match=message):
+  with pytest.raises(InputError, match=message):
     read_back(table, path)
 
 
@@ -117,13 +119,15 @@ def test_a_file_that_does_not_fit_says_why(old, new, message, tmp_path):
     ({"class_names": ("a", "b")}, "Expected the shapes"),
     ({"labels": [0, 4]}, r"Received: \[4\]"),
     ({"labels": [0, -2]}, r"Received: \[-2\]"),
-    ({"probabilities": np.full((2, 4), np.nan)}, "8 such values"),
+    ({"probabilities": np.full((2, 4), np.nan)}, "8 in all"),
     ({"metadata": {"site": ["a"]}}, "metadata"),
   ],
 )
 def test_a_table_that_does_not_fit_says_why(changes, message):
-  with pytest.raises(ValueError, match=message):
+  with pytest.raises(ValueError, match=message) as caught:
     of_labels(**{"labels": [0, 1], "patients": ["p", "q"], **changes})
+  # A model that has diverged is its user's to mend, the rest a fault of ours.
+  assert isinstance(caught.value, InputError) == ("probabilities" in changes)
 
 
 def test_patients_of_labels():

@@ -175,6 +175,31 @@ def test_a_comparison_says_where_the_interval_excludes_zero(page):
   assert "better: interval" not in same.text
 
 
+def test_an_interval_of_no_width_is_exact_or_marked(page):
+  """One patient has the first class, and the model is always right."""
+  truth = np.array([0, 1, 2, 1, 2, 1])
+  predictions = dataclasses.replace(
+    multi_class(n=18),
+    labels=np.repeat(truth, 3),
+    probabilities=np.eye(3)[np.repeat(truth, 3)],
+  )
+  result, shown = page(predictions)
+  table = shown.text.split("By class")[-1].split("ROC and precision")[0]
+  row = table.split("class0")[1].split("class1")[0]
+  assert (
+    row.split()
+    == (
+      "3 of 18 1.000 1.000 to 1.000 ‡ 1.000 1.000 to 1.000 ‡ "
+      "1.000 0.025 to 1.000, exact"
+    ).split()
+  )
+  assert "‡ No width: the resamples agree" in table
+  # Six patients: 0.025 ** (1 / 6) = 0.5407. A card, two levels, two groups.
+  assert shown.text.count("0.541 to 1.000, exact") == 5
+  _, wide = page(multi_class(n=300))
+  assert "‡" not in wide.text
+
+
 def test_a_result_of_other_predictions_is_refused(page, tmp_path):
   result = evaluation.evaluate(findings(), samples=5)
   with pytest.raises(ValueError, match="Expected the predictions"):

@@ -1,4 +1,4 @@
-"""The first signal is a wish, the second one is the end."""
+"""The first signal is answered at once, the second one is the end."""
 
 import signal
 import subprocess
@@ -22,6 +22,14 @@ with stop_signal.StopSignal() as stop:
   for _ in range(60):
     sleep(1)
 """
+# One operation of a minute.
+_SLOW_STEP = """
+import time
+from tf_micle.system import stop_signal
+with stop_signal.StopSignal():
+  print("ready", flush=True)
+  time.sleep(60)
+"""
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
@@ -34,6 +42,24 @@ def test_a_second_signal_ends_at_once(second):
   assert process.stdout.readline() == "requested\n"
   process.send_signal(second)
   assert process.wait(timeout=30) == stop_signal.STOPPED
+
+
+def test_the_first_signal_is_answered_before_the_step_ends():
+  process = subprocess.Popen(
+    [sys.executable, "-c", _SLOW_STEP],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  assert process.stdout.readline() == "ready\n"
+  process.send_signal(signal.SIGINT)
+  assert process.stderr.readline() == "\n"
+  answer = process.stderr.readline()
+  assert answer == "Finishing this step; again to quit now.\n"
+  assert process.poll() is None
+  process.send_signal(signal.SIGINT)
+  assert process.wait(timeout=30) == stop_signal.STOPPED
+  assert process.stderr.read() == ""
 
 
 def test_handlers_are_put_back():

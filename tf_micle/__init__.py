@@ -15,10 +15,10 @@ def load(run_dir, preprocessing=None, checkpoint=None):
       none was selected.
 
   Returns:
-    A `loaded_run.LoadedRun`.
+    A `notebook.LoadedRun`.
 
   Raises:
-    ValueError: if the folder is not a run's or has no checkpoint.
+    InputError: if the folder is not a run's or has no checkpoint.
   """
   from tf_micle.loading import notebook
 

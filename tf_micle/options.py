@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 
+# What a label says: one class, or each finding's presence; and of what.
+TASKS = ("multi_class", "multi_label")
+UNITS = ("image", "bag")
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions:

@@ -65,7 +65,7 @@ class ListedImages:
   """
 
   def __init__(self, manifest, files, options, views):
-    """See `open_listed`; `files` is `image_files.CheckedFiles`."""
+    """See `check_listed`; `files` is `image_files.CheckedFiles`."""
     self._views: file_views.FileViews = views
     self._batch_size = options.eval_batch_size
     groups = {}
@@ -123,16 +123,14 @@ def _try_read(path, max_side):
     return error
 
 
-def open_listed(options, views):
-  """Reads a manifest and looks at the header of every image file.
+def read_listed(options):
+  """Reads a manifest, and looks at no image yet.
 
   Args:
     options: `ListOptions`.
-    views: `file_views.FileViews`.
 
   Returns:
-    `ListedImages`, None where the manifest cannot be read, and what is wrong, a
-    line each. Bad images are wrong with `on_bad_image` 'fail' only.
+    The manifest, None where it cannot be read, and what is wrong, a line each.
   """
   faults = list(_bad_paths(options))
   if not options.manifest:
@@ -147,8 +145,21 @@ def open_listed(options, views):
     manifest, problems = scan_manifest(Path(options.manifest), columns)
   except InputError as error:
     return None, faults + as_lines(error.problems)
-  if faults:
-    return None, faults + as_lines(problems)
+  return manifest, faults + as_lines(problems)
+
+
+def check_listed(manifest, options, views):
+  """Looks at the header of every image file of a manifest.
+
+  Args:
+    manifest: what `read_listed` returned.
+    options: `ListOptions`.
+    views: `file_views.FileViews`.
+
+  Returns:
+    `ListedImages`, None where something is wrong, and what is, a line each. Bad
+    images are wrong with `on_bad_image` 'fail' only.
+  """
   count = len(manifest.rows)
   with WorkerPool(default_workers(), count) as pool:
     files = image_files.check_image_files(
@@ -159,10 +170,10 @@ def open_listed(options, views):
         tqdm.tqdm, desc="Checking images", total=count, unit=" images"
       ),
     )
-  problems += files.problems
+  problems = list(files.problems)
   if options.on_bad_image == "fail" and files.bad:
     problems += rejected.problems(manifest.rows, files.bad)
-  faults += as_lines(sorted(problems, key=lambda f: f.row or 0))
+  faults = as_lines(sorted(problems, key=lambda f: f.row or 0))
   if options.on_bad_image == "fail" and files.bad:
     faults.append(rejected.HINT)
   if faults:

@@ -12,9 +12,9 @@ from tf_micle.encoder.build import (
   seed_initialisers,
 )
 from tf_micle.optimization.build import build_optimizer
+from tf_micle.options import UNITS
 from tf_micle.views.photometry_options import PhotometryOptions
 
-UNITS = ("image", "bag")
 CLASS_WEIGHTS = ("none", "balanced")
 
 

@@ -6,9 +6,8 @@ import tensorflow as tf
 
 from tf_micle.classifier import supervised
 from tf_micle.optimization import optimizers
+from tf_micle.options import TASKS
 from tf_micle.views import photometry, view_batch
-
-TASKS = ("multi_class", "multi_label")
 
 
 class Classifier(tf.keras.Model):

@@ -1,4 +1,4 @@
-"""How the features of a bag's images become one."""
+"""Bag pooling: the features of a bag's images become one."""
 
 from __future__ import annotations
 
@@ -77,6 +77,30 @@ class BagPooling(tf.keras.layers.Layer):
     scores = tf.squeeze(gated @ self.w, axis=-1)  # (b, m)
     weights = tf.nn.softmax(tf.where(mask, scores, scores.dtype.min))
     return tf.where(mask, weights, 0.0)
+
+
+def pad_bags(features, bag_of, count):
+  """Lays out images by bag, as `BagPooling` takes them.
+
+  Args:
+    features: float32 (n, f), of images in any order.
+    bag_of: integers (n,) in [0, count), the bag of each.
+    count: of bags; a number or a tensor ().
+
+  Returns:
+    float32 (count, m, f), zeros after a bag's last image, m images in the
+    largest; and bool (count, m), True for the bag's images.
+  """
+  bag_of = tf.cast(bag_of, tf.int64)
+  order = tf.argsort(bag_of, stable=True)
+  bags = tf.RaggedTensor.from_value_rowids(
+    tf.gather(features, order),
+    tf.gather(bag_of, order),
+    nrows=tf.cast(count, tf.int64),
+  )
+  padded = bags.to_tensor()  # (count, m, f)
+  padded = tf.ensure_shape(padded, (None, None, features.shape[-1]))
+  return padded, tf.sequence_mask(bags.row_lengths(), tf.shape(padded)[1])
 
 
 def _mean_weights(mask):

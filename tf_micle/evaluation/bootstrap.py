@@ -1,4 +1,4 @@
-"""Percentile intervals by resampling patients with replacement.
+"""Cluster bootstrap: percentile intervals by resampling patients.
 
 Images of one patient resemble each other, so that resampling images would make
 intervals too narrow; here all of a patient's items are drawn together (the

@@ -1,4 +1,4 @@
-"""What a report draws: curves, confusion, reliability.
+"""Curves, confusion and reliability of a classifier, for a report to draw.
 
 labels and probabilities are as in `metrics`.
 """

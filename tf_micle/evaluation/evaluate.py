@@ -1,20 +1,21 @@
-"""An evaluation: metrics with intervals, at item and at patient level."""
+"""Evaluation: metrics with intervals, at item and at patient level."""
 
 from __future__ import annotations
 
-import json
-import os
-
 import numpy as np
 
-from tf_micle.evaluation import bootstrap, evaluation_notes, metrics, pairing
+from tf_micle.evaluation import (
+  bootstrap,
+  entries,
+  evaluation_notes,
+  metrics,
+  pairing,
+)
 from tf_micle.evaluation.predictions import Predictions, by_patient
-from tf_micle.evaluation.predictions_csv import read_csv, write_csv
-from tf_micle.system.written_whole import write_json
+from tf_micle.system.input_error import InputError
+from tf_micle.system.plurals import counted
 
-LEVEL = 0.95
 MOST_GROUPS = 20
-_METRICS, _PREDICTIONS = "metrics.json", "predictions.csv"
 
 
 def evaluate(
@@ -41,12 +42,12 @@ def evaluate(
     What metrics.json holds; strict JSON, None where something is not defined:
     task, class_names, unit, specificity, bootstrap, notes; the levels, under
     the unit's name and "patient", with counts, scalars of `metrics.measure` as
-    {"value", "low", "high"} and auroc, auprc, sensitivity by class; "groups",
-    the scalars by metadata column and value; "difference" with `other`.
+    `entries.of` has them and auroc, auprc, sensitivity by class; "groups", the
+    scalars by metadata column and value; "difference" with `other`.
 
   Raises:
-    ValueError: an argument out of range, no labelled item, or `other` is of
-      other items, labels or classes.
+    InputError: as `check`.
+    ValueError: an argument out of range.
   """
   if not 0 <= specificity <= 1:
     raise ValueError(
@@ -64,7 +65,7 @@ def evaluate(
     "specificity": specificity,
     "bootstrap": {
       "samples": samples,
-      "level": LEVEL,
+      "level": entries.LEVEL,
       "seed": seed,
       "over": "patients",
     },
@@ -72,18 +73,17 @@ def evaluate(
   notes = evaluation_notes.of_labels(predictions)
   difference = {}
   for level in dict.fromkeys((predictions.unit, "patient")):
-    # A patient's item is the patient itself: the two levels are one then.
-    same = predictions.unit == "patient"
-    items = predictions if same else _at(level, predictions)
-    measured = run(items, level)
-    result[level] = _counts(items) | _entries(measured, items.class_names)
-    labelled = items.take(_is_labelled(items))
-    notes += evaluation_notes.of_level(level, labelled, *measured)
+    items = _at(level, predictions)
+    labelled, *measured = run(items, level)
+    found = _with_intervals(labelled, measured)
+    result[level] = _counts(items) | found
+    notes += evaluation_notes.of_level(
+      level, labelled, found, auroc_replicates=measured[1]["auroc"]
+    )
     if other is not None:
-      rival = run(other if same else _at(level, other), f"{level}, other")
-      difference[level] = _entries(
-        [_minus(a, b) for a, b in zip(measured, rival)], items.class_names
-      )
+      _, *rival = run(_at(level, other), f"{level}, other")
+      minus = [_minus(a, b) for a, b in zip(measured, rival)]
+      difference[level] = entries.of(*minus, items.class_names)
   if other is not None:
     result["difference"] = difference
   result["groups"], skipped = _groups(predictions, run)
@@ -98,13 +98,14 @@ def check(
   """`other` in the order of `predictions`, where both can be evaluated.
 
   Raises:
-    ValueError: no labelled item, or `other` is of other items, labels or
+    InputError: no labelled item, or `other` is of other items, labels or
       classes.
   """
   if not _is_labelled(predictions).any():
-    raise ValueError(
+    raise InputError(
       "Expected at least one labelled item. Received: "
-      f"{len(predictions)} items without labels. Evaluate a labelled split."
+      f"{counted(len(predictions), 'item')}, none with a label. Evaluate a "
+      "labelled split."
     )
   return None if other is None else pairing.aligned(other, predictions)
 
@@ -125,7 +126,7 @@ def point_values(
 
 
 def _at(level, predictions):
-  return by_patient(predictions) if level == "patient" else predictions
+  return predictions if level == predictions.unit else by_patient(predictions)
 
 
 def _is_labelled(predictions):
@@ -136,7 +137,7 @@ def _is_labelled(predictions):
 
 
 def _measured(predictions, specificity, samples, seed, show_progress, name):
-  """(point values, replicates), each a dict of arrays."""
+  """(labelled items, point values, replicates): dicts of arrays."""
   # Only patients that count are resampled.
   items = predictions.take(_is_labelled(predictions))
 
@@ -148,7 +149,7 @@ def _measured(predictions, specificity, samples, seed, show_progress, name):
       weights=weights,
     )
 
-  return measure(), bootstrap.replicates(
+  replicates = bootstrap.replicates(
     measure,
     items.patient_id,
     samples=samples,
@@ -156,6 +157,12 @@ def _measured(predictions, specificity, samples, seed, show_progress, name):
     show_progress=show_progress,
     description=f"bootstrap, {name}",
   )
+  return items, measure(), replicates
+
+
+def _with_intervals(labelled, measured):
+  patients = entries.patients_behind(labelled)
+  return entries.of(*measured, labelled.class_names, patients)
 
 
 def _groups(predictions, run):
@@ -172,14 +179,15 @@ def _groups(predictions, run):
     found[column] = {}
     for group in groups:
       items = predictions.take(values == group)
+      labelled, *measured = run(items, f"{column}={group}")
       scalars = [
         {k: v for k, v in one.items() if k not in metrics.PER_CLASS}
-        for one in run(items, f"{column}={group}")
+        for one in measured
       ]
       counts = _counts(items)
       del counts["positives"]
-      found[column][group or "(not stated)"] = counts | _entries(
-        scalars, items.class_names
+      found[column][group or "(not stated)"] = counts | _with_intervals(
+        labelled, scalars
       )
   return found, notes
 
@@ -202,92 +210,3 @@ def _counts(predictions):
     "patients": len(np.unique(predictions.patient_id)),
     "positives": dict(zip(predictions.class_names, positives.tolist())),
   }
-
-
-def _entries(measured, class_names):
-  """{"value", "low", "high"} of each metric, by class where it is per class."""
-  values, samples = measured
-  found = {}
-  for name, value in values.items():
-    low, high = bootstrap.interval(samples[name], LEVEL)
-    if name in metrics.PER_CLASS:
-      found[name] = {
-        label: _entry(*three)
-        for label, *three in zip(class_names, value, low, high)
-      }
-    else:
-      found[name] = _entry(value, low, high)
-  return found
-
-
-def _entry(value, low, high):
-  """JSON has no NaN."""
-  three = {"value": value, "low": low, "high": high}
-  return {k: None if np.isnan(v) else float(v) for k, v in three.items()}
-
-
-def save(
-  result: dict, predictions: Predictions, folder: str | os.PathLike
-) -> None:
-  """Writes predictions.csv, then metrics.json: where this is, all is whole."""
-  os.makedirs(folder, exist_ok=True)
-  summary_path = os.path.join(folder, _METRICS)
-  # An older one would speak of predictions that are no longer there.
-  if os.path.exists(summary_path):
-    os.remove(summary_path)
-  write_csv(predictions, os.path.join(folder, _PREDICTIONS))
-  write_json(summary_path, result)
-
-
-def load(folder: str | os.PathLike) -> tuple[dict, Predictions]:
-  """What `save` wrote.
-
-  Raises:
-    ValueError: the folder does not hold a whole evaluation.
-  """
-  folder = os.fspath(folder)
-  try:
-    with open(os.path.join(folder, _METRICS), encoding="utf-8") as file:
-      result = json.load(file)
-    table = {k: result[k] for k in ("task", "class_names", "unit")}
-    items = result[table["unit"]]["items"]
-    predictions = read_csv(os.path.join(folder, _PREDICTIONS), **table)
-  except (OSError, KeyError, TypeError, ValueError) as error:
-    raise ValueError(
-      f"Expected the folder of an evaluation, with {_METRICS} and "
-      f"{_PREDICTIONS} as --mode=eval writes them. Received: {folder}, "
-      f"{type(error).__name__}: {error}"
-    ) from error
-  if len(predictions) != items:
-    raise ValueError(
-      f"Expected {items} items, as {_METRICS} says. Received: "
-      f"{len(predictions)} in {os.path.join(folder, _PREDICTIONS)}. One of the "
-      "two is from another evaluation: run --mode=eval again."
-    )
-  return result, predictions
-
-
-def provenance_of(folder: str | os.PathLike) -> dict:
-  """Where an earlier evaluation in a folder comes from; {} where none is."""
-  try:
-    with open(os.path.join(folder, _METRICS), encoding="utf-8") as file:
-      return json.load(file)["provenance"]
-  except (OSError, ValueError, KeyError):
-    return {}
-
-
-def summary(result: dict) -> str:
-  """A plain table for the terminal: level, metric, value, interval."""
-  lines = [f"{'level':<16}{'metric':<20}{'value':>8}  95% interval"]
-  levels = {name: result[name] for name in (result["unit"], "patient")}
-  for level, found in (result.get("difference") or {}).items():
-    levels[f"{level}, diff."] = found
-  for level, found in levels.items():
-    for name, entry in found.items():
-      if isinstance(entry, dict) and "value" in entry:
-        value, low, high = (
-          "-" if entry[k] is None else f"{entry[k]:.3f}"
-          for k in ("value", "low", "high")
-        )
-        lines.append(f"{level:<16}{name:<20}{value:>8}  {low} to {high}")
-  return "\n".join(lines)

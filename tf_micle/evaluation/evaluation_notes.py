@@ -1,4 +1,4 @@
-"""What a reader of an evaluation must know beside its numbers."""
+"""Notes on an evaluation: what a reader must know beside its numbers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tf_micle.evaluation.predictions import (
   Predictions,
   patients_with_several_labels,
 )
+from tf_micle.system.plurals import counted
 
 # Fewer patients than this: a percentile interval tends to be too narrow.
 FEW_PATIENTS = 30
@@ -18,31 +19,26 @@ _OFTEN = 0.01
 
 def of_labels(predictions: Predictions) -> list[str]:
   """Plain sentences on the labels that do not count."""
-  labels, unit, notes = predictions.labels, predictions.unit, []
+  labels, unit = predictions.labels, predictions.unit
   if predictions.task == "multi_class":
-    unknown = int((labels < 0).sum())
-    if unknown:
-      notes.append(
-        f"{unknown} of {len(labels)} {unit} items have no label and are left "
-        "out."
-      )
+    of = counted(len(labels), unit)
+    left_out = {"Without a label": (labels < 0).sum()}
   else:
-    uncertain, missing = int((labels == -1).sum()), int(np.isnan(labels).sum())
-    if uncertain:
-      notes.append(
-        f"{uncertain} of {labels.size} findings at {unit} level are uncertain "
-        "and are left out."
-      )
-    if missing:
-      notes.append(
-        f"{missing} of {labels.size} findings at {unit} level are not stated "
-        "and are left out."
-      )
+    of = f"{counted(labels.size, 'finding')} at {unit} level"
+    left_out = {
+      "Uncertain": (labels == -1).sum(),
+      "Not stated": np.isnan(labels).sum(),
+    }
+  notes = [
+    f"{why}, and left out: {count:,} of {of}."
+    for why, count in left_out.items()
+    if count
+  ]
   several = len(patients_with_several_labels(predictions))
   if several:
     notes.append(
-      f"{several} patients have items of several labels, so no label of their "
-      "own, and are left out at patient level."
+      "With items of several labels, so no label of their own, and left out at "
+      f"patient level: {counted(several, 'patient')}."
     )
   return notes
 
@@ -50,40 +46,43 @@ def of_labels(predictions: Predictions) -> list[str]:
 def of_level(
   level: str,
   labelled: Predictions,
-  values: dict[str, np.ndarray],
-  replicates: dict[str, np.ndarray],
+  found: dict,
+  *,
+  auroc_replicates: np.ndarray,
 ) -> list[str]:
   """Plain sentences on the values and intervals of one level.
 
   Args:
     level: its name, such as "image".
     labelled: its labelled items.
-    values: what `metrics.measure` gave.
-    replicates: the same of resamples, with a first axis more.
+    found: what `entries.of` gave for them.
+    auroc_replicates: (resamples, C), NaN where not defined.
   """
   notes = []
   patients = len(np.unique(labelled.patient_id))
+  counts = counted(patients, "patient", "is")
   if patients < 2:
     notes.append(
-      f"At {level} level {patients} patients are labelled: intervals are not "
+      f"At {level} level {counts} labelled: intervals by resampling are not "
       "defined, as they come from the differences between patients."
     )
   elif patients < FEW_PATIENTS:
     notes.append(
-      f"At {level} level only {patients} patients are labelled: intervals are "
-      "rough, and rather too narrow."
+      f"At {level} level only {counts} labelled: intervals are rough, and "
+      "rather too narrow."
     )
-  notes += _of_classes(level, labelled, values)
+  notes += _of_classes(level, labelled, found["auroc"])
   if patients >= 2:
-    notes += _of_intervals(level, labelled.class_names, values, replicates)
+    missing = np.isnan(auroc_replicates).mean(axis=0)
+    notes += _of_intervals(level, found, missing)
   return notes
 
 
-def _of_classes(level, labelled, values):
+def _of_classes(level, labelled, auroc):
   """Which classes have no AUROC, AUPRC and sensitivity, and why."""
   absent, only = [], []
   for c, name in enumerate(labelled.class_names):
-    if np.isnan(values["auroc"][c]):
+    if auroc[name]["value"] is None:
       positive = (
         (labelled.labels == c).any()
         if labelled.task == "multi_class"
@@ -91,34 +90,30 @@ def _of_classes(level, labelled, values):
       )
       (only if positive else absent).append(name)
   return [
-    f"At {level} level no labelled item is {what} of these classes: "
-    f"{', '.join(names)}. Their AUROC, AUPRC and sensitivity are not defined "
-    "and are not in the means."
+    f"At {level} level no labelled item is {what} of "
+    f"{'this class' if len(names) == 1 else 'these classes'}: "
+    f"{', '.join(names)}. AUROC, AUPRC and sensitivity are not defined there "
+    "and not in the means."
     for what, names in (("a positive", absent), ("a negative", only))
     if names
   ]
 
 
-def _of_intervals(level, class_names, values, replicates):
-  """Which intervals are missing, partial, or of no width."""
-  undefined, constant, partial = [], [], []
-  for name, value in values.items():
-    per_class = name in metrics.PER_CLASS
-    for label, one, samples in zip(
-      class_names if per_class else [None],
-      np.atleast_1d(value),
-      replicates[name].reshape(len(replicates[name]), -1).T,
-    ):
-      title = f"{name} of {label}" if per_class else name
-      missing = np.isnan(samples).mean()
-      if np.isnan(one):
-        continue
-      if missing > 0.5:
-        undefined.append(title)
-      elif not per_class and np.ptp(samples[~np.isnan(samples)]) == 0:
-        constant.append(title)
-      if name == "auroc" and missing > _OFTEN:
-        partial.append(f"{label} ({missing:.0%})")
+def _of_intervals(level, found, missing):
+  """Which intervals are not given, or over fewer resamples."""
+  titled = {k: v for k, v in found.items() if k not in metrics.PER_CLASS}
+  for name in metrics.PER_CLASS:
+    titled |= {f"{name} of {label}": v for label, v in found[name].items()}
+  undefined = [
+    title
+    for title, entry in titled.items()
+    if entry["value"] is not None and entry["low"] is None
+  ]
+  partial = [
+    f"{label} ({share:.0%})"
+    for (label, entry), share in zip(found["auroc"].items(), missing)
+    if entry["value"] is not None and share > _OFTEN
+  ]
   notes = []
   if undefined:
     notes.append(
@@ -130,10 +125,5 @@ def _of_intervals(level, class_names, values, replicates):
       f"At {level} level some resamples hold no positives or no negatives of "
       f"{', '.join(partial)}; intervals of the means are over the classes that "
       "each resample has."
-    )
-  if constant:
-    notes.append(
-      f"At {level} level every resample gives the same {', '.join(constant)}: "
-      "an interval of no width shows the limit of the bootstrap, not certainty."
     )
   return notes

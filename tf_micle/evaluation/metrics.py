@@ -1,4 +1,4 @@
-"""How good probabilities are: discrimination, decisions and calibration.
+"""Metrics of probabilities: discrimination, decisions and calibration.
 
 labels, everywhere: (n,) integers, -1 unknown (one label an item), or (n, C)
 floats: 1, 0, -1 uncertain, NaN not stated (findings). probabilities: (n, C)

@@ -1,4 +1,4 @@
-"""What a model said of each item."""
+"""Predictions: labels and probabilities, item by item."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import dataclasses
 
 import numpy as np
 
-TASKS = ("multi_class", "multi_label")
-UNITS = ("image", "bag", "patient")
+from tf_micle.options import TASKS, UNITS
+from tf_micle.system.input_error import InputError
+
+LEVELS = (*UNITS, "patient")
 SEVERAL = "(several)"
 KEYS = ("patient_id", "bag_id", "row")
 
@@ -30,7 +32,8 @@ class Predictions:
     metadata: column name -> (n,) str.
 
   Raises:
-    ValueError: a shape or a value is none of the above.
+    InputError: a probability is not finite, or out of range.
+    ValueError: a shape or another value is none of the above.
   """
 
   task: str
@@ -73,15 +76,15 @@ class Predictions:
 
 
 def _check(predictions: Predictions) -> None:
-  """Raises ValueError where the parts do not fit each other."""
+  """Raises an error where the parts do not fit each other."""
   names = predictions.class_names
   if predictions.task not in TASKS:
     raise ValueError(
       f"Expected a task of {TASKS}. Received: {predictions.task!r}."
     )
-  if predictions.unit not in UNITS:
+  if predictions.unit not in LEVELS:
     raise ValueError(
-      f"Expected a unit of {UNITS}. Received: {predictions.unit!r}."
+      f"Expected a unit of {LEVELS}. Received: {predictions.unit!r}."
     )
   if not names or "" in names or len(set(names)) < len(names):
     raise ValueError(
@@ -117,9 +120,9 @@ def _check(predictions: Predictions) -> None:
   # A mean of rounded probabilities may pass 1 by a rounding error.
   good = (probabilities >= 0) & (probabilities <= 1 + 1e-6)
   if not good.all():
-    raise ValueError(
+    raise InputError(
       "Expected finite probabilities between 0 and 1. Received: "
-      f"{probabilities[~good][:5].tolist()}, {(~good).sum()} such values. "
+      f"{probabilities[~good][:5].tolist()}, {(~good).sum()} in all. "
       "A model that gives NaN has diverged: take an earlier checkpoint."
     )
 

@@ -1,4 +1,4 @@
-"""predictions.csv: `Predictions` on disk, a row an item."""
+"""CSV files of predictions, a row an item."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import numpy as np
 
 from tf_micle.evaluation.predictions import KEYS, Predictions
+from tf_micle.system.input_error import InputError
 from tf_micle.system.written_whole import written_whole
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
@@ -86,7 +87,7 @@ def read_csv(
     unit: "image", "bag" or "patient".
 
   Raises:
-    ValueError: columns are missing, or a line does not fit them.
+    InputError: columns are missing, or a line does not fit them.
     OSError: the file cannot be read.
   """
   path, class_names = os.fspath(path), tuple(class_names)
@@ -95,14 +96,16 @@ def read_csv(
     try:
       lines = list(csv.reader(file, strict=True))
     except (csv.Error, UnicodeDecodeError) as error:
-      raise ValueError(f"{path} is not a whole CSV file: {error}.") from error
+      raise InputError(
+        f"Expected a whole CSV file. Received: {path}, {error}."
+      ) from error
   header = lines[0] if lines else []
   fixed = _columns(task, class_names)
   extra = header[len(fixed) :]
   if header[: len(fixed)] != fixed or not all(
     name.startswith("metadata_") for name in extra
   ):
-    raise ValueError(
+    raise InputError(
       f"{path}: expected the columns {fixed}, then metadata_<column>. "
       f"Received: {header}. It was written for other classes or another task, "
       "or it is no predictions file."
@@ -114,24 +117,27 @@ def read_csv(
   keys, labels, probabilities, metadata = zip(*items) if items else ([],) * 4
   classes = len(class_names)
   one_label = task == "multi_class"
-  return Predictions(
-    task,
-    class_names,
-    unit,
-    *np.array(keys, str).reshape(-1, len(KEYS)).T,
-    labels=np.reshape(labels, -1 if one_label else (-1, classes)),
-    probabilities=np.reshape(probabilities, (-1, classes)),
-    metadata={
-      name[len("metadata_") :]: np.array([line[i] for line in metadata], str)
-      for i, name in enumerate(extra)
-    },
-  )
+  try:
+    return Predictions(
+      task,
+      class_names,
+      unit,
+      *np.array(keys, str).reshape(-1, len(KEYS)).T,
+      labels=np.reshape(labels, -1 if one_label else (-1, classes)),
+      probabilities=np.reshape(probabilities, (-1, classes)),
+      metadata={
+        name[len("metadata_") :]: np.array([line[i] for line in metadata], str)
+        for i, name in enumerate(extra)
+      },
+    )
+  except ValueError as error:
+    raise InputError(f"{path}: {error}") from error
 
 
 def _read_line(line, header, task, class_names, where):
   """One line: three keys, label(s), C probabilities, metadata texts."""
   if len(line) != len(header):
-    raise ValueError(
+    raise InputError(
       f"{where}: expected {len(header)} cells. Received: {len(line)}."
     )
   first = len(header) - sum(name.startswith("metadata_") for name in header)
@@ -145,7 +151,7 @@ def _read_line(line, header, task, class_names, where):
       labels = [float(cell) if cell else np.nan for cell in cells]
     probabilities = [float(cell) for cell in line[first_probability:first]]
   except ValueError as error:
-    raise ValueError(
+    raise InputError(
       f"{where}: expected a label of {class_names} or nothing, findings of 1, "
       f"0, -1 or nothing, and numbers for probabilities. Received: {line}."
     ) from error

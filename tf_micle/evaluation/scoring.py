@@ -1,4 +1,4 @@
-"""What a classifier says of a split: images in, `Predictions` out."""
+"""Scoring of a split by a classifier: images in, `Predictions` out."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import dataclasses
 
 import numpy as np
 
+from tf_micle.classifier.pooling import pad_bags
 from tf_micle.evaluation import evaluate as evaluation
 from tf_micle.evaluation.predictions import SEVERAL, Predictions
 from tf_micle.runs import selection
+from tf_micle.system.plurals import counted
 
 # Bags that are pooled at once.
 _BAGS = 256
@@ -73,7 +75,7 @@ def score(model, batches, table, items, *, steps=None, callbacks=None):
     callbacks: Keras's, or None.
 
   Raises:
-    ValueError: if a probability is not finite.
+    InputError: if a probability is not finite.
   """
   features = model.predict(
     batches, verbose=0, steps=steps, callbacks=callbacks
@@ -157,8 +159,8 @@ def notes_of_classes(table, class_names, trained_names):
     count = "those findings are left out"
     if table.labels.ndim == 1:
       numbers = [class_names.index(name) for name in unknown]
-      left_out = np.isin(table.labels, numbers).sum()
-      count = f"their {left_out} images are left out, which flatters accuracy"
+      images = counted(np.isin(table.labels, numbers).sum(), "image", "is")
+      count = f"{images} left out for it, which flatters accuracy"
     notes.append(f"The model does not know {', '.join(unknown)}: {count}.")
   absent = sorted(set(trained_names) - set(class_names))
   if absent:
@@ -211,13 +213,9 @@ def _pooled(model, features, bags):
   parts = []
   for start in range(0, len(bags), _BAGS):
     chunk = bags[start : start + _BAGS]
-    most = max(map(len, chunk))
-    padded = np.zeros((len(chunk), most, features.shape[1]), np.float32)
-    mask = np.zeros((len(chunk), most), bool)
-    for place, images in enumerate(chunk):
-      padded[place, : len(images)] = features[images]
-      mask[place, : len(images)] = True
-    parts.append(np.asarray(model.bag_probabilities(padded, mask)))
+    bag_of = np.repeat(np.arange(len(chunk)), [len(bag) for bag in chunk])
+    padded = pad_bags(features[np.concatenate(chunk)], bag_of, len(chunk))
+    parts.append(np.asarray(model.bag_probabilities(*padded)))
   return np.concatenate(parts)
 
 

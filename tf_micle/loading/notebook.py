@@ -1,4 +1,4 @@
-"""A run for notebooks: its Keras model, and what turns files into its input."""
+"""Runs for notebooks: a Keras model, and what turns files into its input."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ import numpy as np
 import tensorflow as tf
 
 from tf_micle.evaluation import scoring
-from tf_micle.loading import run_network
+from tf_micle.loading.opened import open_run
+from tf_micle.system.input_error import InputError
+from tf_micle.system.plurals import counted
 from tf_micle.views import photometry
+
+_ARRAYS = (np.ndarray, tf.Tensor)
 
 
 class LoadedRun:
   """A run's network with its weights.
 
-  Images are given as a list of paths or of files' bytes, or as views, uint8
-  (n, size, size, 3).
+  Images are given as a list of paths or of files' bytes, or as an array of
+  views, uint8 (n, size, size, 3).
 
   Attributes:
     flags: dict of the run's flags.
     class_names: in the order of the outputs; () for a pretrained run.
     encoder: Keras model of views to features, float32 (n, f). Its layers can be
-      frozen and trained as any; so a head of one's own goes on top of it.
+      frozen and trained as any; so a head of one's own may stand on it.
     model: Keras model of views to probabilities, float32 (n, classes), over the
       same layers as `encoder`; a bag model's takes each image as a bag of one.
       For a pretrained run it is `encoder`.
@@ -54,16 +58,21 @@ class LoadedRun:
       uint8 (size, size, 3).
 
     Raises:
-      ValueError: the image cannot be read, or the run was loaded without
+      InputError: the image cannot be read, or the run was loaded without
         preprocessing.
     """
     if self._preprocess is None:
-      raise ValueError(
+      raise InputError(
         "Expected a run that was loaded with its preprocessing: from data "
         "import file_views; tf_micle.load(RUN, file_views.of_run). Received: "
         "a path or bytes, and none"
       )
-    return self._preprocess(image)
+    try:
+      return self._preprocess(image)
+    except ValueError as error:
+      raise InputError(
+        f"Expected an image in {_named(image)}. Received: {error}"
+      ) from error
 
   def embed(self, images, batch_size=64):
     """Returns the features of images, float32 (n, f).
@@ -73,12 +82,14 @@ class LoadedRun:
       batch_size: images that are decoded at once.
 
     Raises:
-      ValueError: as `preprocess`.
+      InputError: as `preprocess`; or these are no images as the class takes
+        them.
     """
+    images = self._listed(images)
     parts = [np.zeros((0, self.encoder.output.shape[-1]), np.float32)]
     for start in range(0, len(images), batch_size):
       chunk = images[start : start + batch_size]
-      if not isinstance(chunk, (np.ndarray, tf.Tensor)):
+      if not isinstance(chunk, _ARRAYS):
         chunk = np.stack([self._view(image) for image in chunk])
       parts.append(self.encoder.predict_on_batch(chunk))
     return np.concatenate(parts)
@@ -96,22 +107,23 @@ class LoadedRun:
       float32 (n, classes), or (bags, classes) in the order of first appearance.
 
     Raises:
-      ValueError: as `preprocess`; or the run has no classes or takes no bags.
+      InputError: as `embed`; or the run has no classes or takes no bags.
     """
     if self._classifier is None:
-      raise ValueError(
+      raise InputError(
         "Expected a fine-tuned run, which has classes. Received: a pretrained "
         "one; it can `embed`"
       )
+    images = self._listed(images)
     if bags is not None and not self._classifier.pooling:
-      raise ValueError(
+      raise InputError(
         "Expected bags for a run of --unit=bag only. Received: bags, and a run "
         "of --unit=image"
       )
     if bags is not None and len(bags) != len(images):
-      raise ValueError(
-        f"Expected a bag for each of {len(images)} images. Received: "
-        f"{len(bags)} bags"
+      raise InputError(
+        f"Expected the bag of each of {counted(len(images), 'image')}. "
+        f"Received: {counted(len(bags), 'bag')}"
       )
     members = {}
     for place, bag in enumerate(range(len(images)) if bags is None else bags):
@@ -125,21 +137,51 @@ class LoadedRun:
       self.flags["unit"],
     )
 
+  def _listed(self, images):
+    """Images as an array of views, or as a list of what `_view` takes."""
+    if isinstance(images, (str, bytes, os.PathLike)):
+      raise InputError(
+        "Expected a list of images. Received: a single one, "
+        f"{_named(images)}. Put it into a list"
+      )
+    if isinstance(images, _ARRAYS):
+      return self._checked(images)
+    return list(images)
+
   def _view(self, image):
     """A view as it is; a path or bytes as a view."""
-    return image if isinstance(image, np.ndarray) else self.preprocess(image)
+    if isinstance(image, _ARRAYS):
+      return self._checked(image[None])[0]
+    return self.preprocess(image)
+
+  def _checked(self, views):
+    """Views, where they are uint8 (n, size, size, 3)."""
+    expected = self.encoder.input_shape
+    shape = tuple(views.shape)
+    if views.dtype != np.uint8 or (None, *shape[1:]) != expected:
+      raise InputError(
+        "Expected paths, bytes, or views as `preprocess` makes them: uint8 "
+        f"(n, {', '.join(map(str, expected[1:]))}). Received: an array of "
+        f"{views.dtype.name} {shape}"
+      )
+    return views
+
+
+def _named(image):
+  return "bytes" if isinstance(image, bytes) else repr(os.fspath(image))
 
 
 def load(run_dir, preprocessing, path):
   """Opens a run; see `tf_micle.load`."""
-  network = run_network.open_run(os.fspath(run_dir), path and os.fspath(path))
-  size = network.flags["image_size"]
+  run = open_run(os.fspath(run_dir))
+  network = run.network(path and os.fspath(path))
+  size = run.flags["image_size"]
   views = tf.keras.Input((size, size, 3), dtype=tf.uint8)
   features = network.end_points(photometry.to_float(views))["default"]
   return LoadedRun(
-    network.flags,
+    run.flags,
     tf.keras.Model(views, features),
     network.classifier,
-    network.class_names,
-    preprocessing and preprocessing(network.flags),
+    run.class_names,
+    preprocessing and preprocessing(run.flags),
   )

@@ -1,7 +1,7 @@
 """Runs opened to be used: their facts, and their network with its weights.
 
-Evaluation, prediction, export and notebooks open a run by `open_run`, which reads
-no weights; `OpenedRun.network` builds the network and restores all of them.
+Evaluation, prediction, export and notebooks open a run by `open_run`, which
+reads no weights; `OpenedRun.network` builds the network and restores them all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Says how good a classifier is, in numbers and in a report."""
+"""Evaluation of a fine-tuned run, in numbers and in a report."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import re
 from absl import logging
 
 from tf_micle.evaluation import evaluate as evaluation
-from tf_micle.evaluation import scoring
-from tf_micle.loading import tuned_run
+from tf_micle.evaluation import saved, scoring
+from tf_micle.evaluation.summary import summary
+from tf_micle.loading.opened import open_run
 from tf_micle.report import page as report_page
+from tf_micle.runs import folder as run_folder
 from tf_micle.runs import provenance, trained_on
 
 _WRONG_CASES = 24
@@ -30,12 +32,11 @@ class EvaluateMode:
   seed: int
 
 
-def run(mode, options, strategy, data, problems, *, own_data):
+def run(mode, strategy, data, problems, *, own_data):
   """Evaluates a fine-tuned run on a split.
 
   Args:
     mode: `EvaluateMode`.
-    options: `options.FinetuneOptions`, the run's.
     strategy: `tf.distribute.Strategy`.
     data: `data.access.DataAccess`.
     problems: `flags.problems.Problems`; faults that are known already.
@@ -46,29 +47,26 @@ def run(mode, options, strategy, data, problems, *, own_data):
   """
   source, tuned, other, warnings = _open(mode, data, problems)
   with strategy.scope():
-    restored = problems.collect(tuned.classifier, options, mode.checkpoint)
+    network = problems.collect(tuned.network, mode.checkpoint)
   images = data.images(source)
   table = images.table
   items = scoring.unscored(
     table,
-    unit=options.unit,
+    unit=tuned.options.unit,
     task=source.task,
     class_names=source.class_names,
     trained_names=tuned.class_names,
   )
   problems.collect(evaluation.check, items, other and other[1])
   problems.stop_if_any()
-  model, path = restored
   logging.info("Scoring %d images of %s.", source.num_images, source.name)
-  predictions = problems.collect(
-    scoring.score,
-    model,
+  predictions = scoring.score(
+    network.classifier,
     strategy.distribute_datasets_from_function(images.batches),
     table,
     items,
     steps=images.steps(strategy.num_replicas_in_sync),
   )
-  problems.stop_if_any()
   result = evaluation.evaluate(
     predictions,
     specificity=mode.specificity,
@@ -83,7 +81,7 @@ def run(mode, options, strategy, data, problems, *, own_data):
     **provenance.facts(source, strategy),
     **provenance.software(),
     "model": os.path.normpath(mode.model_dir),
-    "checkpoint": os.path.basename(path),
+    "checkpoint": os.path.basename(network.checkpoint),
     "trained_on": [one.data for one in tuned.trained_on],
   }
   if other:
@@ -98,15 +96,15 @@ def run(mode, options, strategy, data, problems, *, own_data):
     title_facts=result["provenance"],
     warnings=warnings,
   )
-  evaluation.save(result, predictions, folder)
-  return folder, evaluation.summary(result)
+  saved.save(result, predictions, folder)
+  return folder, summary(result)
 
 
 def _open(mode, data, problems):
   """Opens data, run and the evaluation to compare with; says what to know."""
   source = problems.collect(data.open, mode.eval_split)
-  tuned = problems.collect(tuned_run.TunedRun, mode.model_dir)
-  other = mode.compare and problems.collect(evaluation.load, mode.compare)
+  tuned = problems.collect(open_run, mode.model_dir, tuned=True)
+  other = mode.compare and problems.collect(saved.load, mode.compare)
   warnings = []
   if source and tuned:
     problems.add(*tuned.misfits(source.task, source.class_names))
@@ -144,8 +142,8 @@ def _folder(mode, source, own_data):
   """Returns where the evaluation goes: other data sets go by their name."""
   name = mode.eval_split if own_data else source.name
   name = re.sub(r"[^\w.-]+", "-", name)
-  folder = os.path.join(mode.model_dir, "eval", name)
-  before = evaluation.provenance_of(folder)
+  folder = os.path.join(mode.model_dir, run_folder.EVALUATIONS, name)
+  before = saved.provenance_of(folder)
   if before.get("data_digest", source.digest) != source.digest:
     # Two data sets of one name: neither takes the other's place.
     folder += f"-{source.digest[:8]}"

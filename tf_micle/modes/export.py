@@ -1,4 +1,4 @@
-"""Writes a run's model as TF Serving takes it."""
+"""Export of a run's model, as TF Serving takes it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import tempfile
 import tensorflow as tf
 from absl import logging
 
-from tf_micle.loading import run_network
+from tf_micle.loading.opened import open_run
 from tf_micle.runs import checkpoint, provenance
 from tf_micle.serving import saved_model, warmup
+from tf_micle.system.input_error import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +46,9 @@ def run(mode, views, problems):
   """
   target = problems.collect(_target, mode)
   problems.stop_if_any()
-  network = problems.collect(
-    run_network.open_run, mode.model_dir, mode.checkpoint
-  )
+  opened = problems.collect(open_run, mode.model_dir)
+  problems.stop_if_any()
+  network = problems.collect(opened.network, mode.checkpoint)
   problems.stop_if_any()
   size = views.views.image_size
   served = saved_model.ServedModel(
@@ -80,8 +81,7 @@ def run(mode, views, problems):
         model_name=model_name(mode.export_dir),
         image_size=size,
       )
-    problems.collect(_put, partial, target)
-    problems.stop_if_any()
+    _put(partial, target)
   except BaseException:
     shutil.rmtree(partial, ignore_errors=True)
     raise
@@ -95,7 +95,7 @@ def _put(partial, target):
   except OSError as error:
     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
       raise
-    raise ValueError(
+    raise InputError(
       f"Expected {target} to be new. Received: a version that another export "
       "has written in the meantime. Give the command again"
     ) from error
@@ -111,14 +111,14 @@ def _target(mode):
   """Returns the version's folder.
 
   Raises:
-    ValueError: if it is there already.
+    InputError: if it is there already.
   """
   version = mode.export_version
   if version is None:
     version = 1 + max(_versions(mode.export_dir), default=0)
   target = os.path.join(mode.export_dir, str(version))
   if os.path.lexists(target):
-    raise ValueError(
+    raise InputError(
       "Expected --export_version to be new: a version that is there is never "
       f"written over. Received: --export_version={version}, and {target} exists"
     )
@@ -137,13 +137,14 @@ def _write_assets(folder, network, views):
     with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
       file.write(text)
 
-  if network.class_names:
-    write("class_names.txt", "".join(f"{n}\n" for n in network.class_names))
+  run = network.run
+  if run.class_names:
+    write("class_names.txt", "".join(f"{n}\n" for n in run.class_names))
   described = {
     "preprocessing.json": views.description(),
     "provenance.json": {
-      "run": provenance.read(network.run_dir),
-      "options": dataclasses.asdict(network.options),
+      "run": provenance.read(run.folder),
+      "options": dataclasses.asdict(run.options),
       "checkpoint": os.path.basename(network.checkpoint),
       "checkpoint_sha256": checkpoint.digest(network.checkpoint),
       "exported_by": provenance.software(),

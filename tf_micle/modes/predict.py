@@ -1,28 +1,22 @@
-"""Says what a classifier makes of images without labels, as they come in."""
+"""Prediction of images without labels, as they come in."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import os
-import shutil
 import sys
 
-import numpy as np
 import tensorflow as tf
 import tqdm
 from absl import logging
 
-from tf_micle.loading import tuned_run
-from tf_micle.prediction import (
-  embeddings_npz,
-  parquet,
-  partial_files,
-  projector,
-)
+from tf_micle.loading.opened import open_run
+from tf_micle.prediction import outputs, parquet, partial_files, pieces
 from tf_micle.prediction.rows import RowWriter
 from tf_micle.runs import checkpoint
 from tf_micle.system import folder_lock, stop_signal
+from tf_micle.system.input_error import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +31,7 @@ class PredictMode:
   on_bad_image: str
 
 
-class BadImagesError(ValueError):
+class BadImagesError(InputError):
   """Images that cannot be decoded, where none may be left out."""
 
 
@@ -56,115 +50,168 @@ class Outcome:
   stopped: bool
 
 
-def run(mode, options, strategy, images, problems):
+def run(mode, strategy, open_images, problems):
   """Predicts.
 
   Args:
     mode: `PredictMode`.
-    options: `options.FinetuneOptions`, the run's.
     strategy: `tf.distribute.Strategy`.
-    images: `data.batches.listed_images.ListedImages`, None where it has faults.
-    problems: `flags.problems.Problems`; faults that are known already.
+    open_images: function without arguments, called when all that is quickly
+      told was found right: looks at every image file's header, and returns
+      `data.batches.listed_images.ListedImages`, or None after it has added to
+      `problems`.
+    problems: `flags.problems.Problems`; those that are known already.
 
   Returns:
     An `Outcome`.
 
   Raises:
     BadImagesError: an image is damaged, and `on_bad_image` is 'fail'. What is
-      done is kept, and the same command goes on there.
+      done is kept, and the same command resumes there.
   """
   tuned = mode.model_dir and problems.collect(
-    tuned_run.TunedRun, mode.model_dir
+    open_run, mode.model_dir, tuned=True
   )
   if mode.output and mode.output.endswith(".parquet"):
     problems.add(*parquet.fault())
-  begun = bool(mode.output) and os.path.isdir(f"{mode.output}.partial")
-  if not begun:
-    problems.add(*_occupied(mode))
+  folder = partial_files.folder(mode.output)
+  if not os.path.isdir(folder):
+    problems.add(*outputs.occupied(mode))
   problems.stop_if_any()
-  with strategy.scope():
-    restored = problems.collect(tuned.classifier, options, mode.checkpoint)
-  problems.stop_if_any()
-  model, path = restored
-  files = partial_files.PredictionFiles(
-    mode.output,
-    {
-      "images": images.digest,
-      "checkpoint": checkpoint.digest(path),
-      "outputs": [
-        mode.output,
-        mode.embeddings and os.path.abspath(mode.embeddings),
-        mode.tensorboard_projector
-        and os.path.abspath(mode.tensorboard_projector),
-      ],
-    },
-  )
-  for note in images.notes:
-    logging.warning("%s", note)
   with contextlib.ExitStack() as stack:
     problems.collect(
-      stack.enter_context, folder_lock.held(files.folder, flag="--output")
+      stack.enter_context, folder_lock.held(folder, flag="--output")
     )
     problems.stop_if_any()
+    with strategy.scope():
+      network = problems.collect(tuned.network, mode.checkpoint)
+    problems.stop_if_any()
+    images = open_images()
+    problems.stop_if_any()
+    for note in images.notes:
+      logging.warning("%s", note)
+    files = partial_files.PredictionFiles(
+      mode.output, _identity(mode, images, network.checkpoint)
+    )
     stopped = False
     if not files.finished(mode.output):
-      stopped = _write(mode, options, tuned, model, images, files, problems)
+      predictor = _Predictor(mode, tuned, images, files)
+      stopped = predictor.run(network.classifier, strategy, problems)
     if not stopped:
       files.remove()
   return Outcome(files.counts["rows"], files.counts["rejected"], stopped)
 
 
-def _write(mode, options, tuned, model, images, files, problems):
-  """Predicts what is left, and puts it in its place; whether it was stopped."""
-  skip = mode.on_bad_image == "skip"
-  fits = files.fits(may_have_rejected=skip)
-  if not fits:
-    problems.add(*_occupied(mode))
-    problems.stop_if_any()
-    if os.path.exists(files.path(partial_files.ROWS)):
-      logging.warning(
-        "%s was of another manifest, checkpoint or choice of outputs: starting "
-        "from the first image.",
-        files.folder,
+def _identity(mode, images, path):
+  """Returns all that the rows depend on, for JSON."""
+  return {
+    "images": images.digest,
+    "checkpoint": checkpoint.digest(path),
+    "outputs": [
+      mode.output,
+      mode.embeddings and os.path.abspath(mode.embeddings),
+      mode.tensorboard_projector
+      and os.path.abspath(mode.tensorboard_projector),
+    ],
+  }
+
+
+class _Predictor:
+  """Predicts item by item, from where an earlier command was stopped."""
+
+  def __init__(self, mode, tuned, images, files):
+    """See `run`; `files` is `partial_files.PredictionFiles`."""
+    self._mode = mode
+    self._options = tuned.options
+    self._class_names = tuned.class_names
+    self._images = images
+    self._files = files
+    self._skip = mode.on_bad_image == "skip"
+    self._writer = RowWriter(
+      files,
+      class_names=tuned.class_names,
+      unit=tuned.options.unit,
+      for_spreadsheets=mode.output.endswith(".csv"),
+      keep_features=bool(mode.embeddings),
+      keep_thumbnails=bool(mode.tensorboard_projector),
+    )
+    self._done = 0  # Items that are written.
+    self._waiting = {}  # Position to (features, view) of images of the others.
+
+  def run(self, model, strategy, problems):
+    """Writes what is left and puts all in its place, unless a signal comes.
+
+    Args:
+      model: `model.Classifier`.
+      strategy: `tf.distribute.Strategy`.
+      problems: `flags.problems.Problems`.
+
+    Returns:
+      Whether a signal came.
+    """
+    self._open(problems)
+    size = pieces.size(model, strategy, self._options.image_size)
+    try:
+      with stop_signal.StopSignal() as stop:
+        stopped = self._predict(model, size, stop)
+    finally:
+      self._files.close()
+    if not stopped:
+      outputs.place(
+        self._mode, self._files, self._class_names, self._options.unit
       )
-  writer = RowWriter(
-    files,
-    class_names=tuned.class_names,
-    unit=options.unit,
-    for_spreadsheets=mode.output.endswith(".csv"),
-    keep_features=bool(mode.embeddings),
-    keep_thumbnails=bool(mode.tensorboard_projector),
-  )
-  files.open(headers=writer.headers(), fits=fits)
-  try:
-    with stop_signal.StopSignal() as stop:
-      stopped = _predict(model, images, files, writer, skip, stop)
-  finally:
-    files.close()
-  if not stopped:
-    _place(mode, files, tuned.class_names, options.unit)
-  return stopped
+    return stopped
 
+  def _open(self, problems):
+    fits = self._files.fits(may_have_rejected=self._skip)
+    if not fits:
+      problems.add(*outputs.occupied(self._mode))
+      problems.stop_if_any()
+      if os.path.exists(self._files.path(partial_files.ROWS)):
+        logging.warning(
+          "%s was of another manifest, checkpoint or choice of outputs: "
+          "starting from the first image.",
+          self._files.folder,
+        )
+    self._files.open(headers=self._writer.headers(), fits=fits)
+    self._done = self._files.counts["items"]
 
-def _predict(model, images, files, writer, skip, stop):
-  """Goes on to the end; returns whether a signal came first."""
-  items = images.items
-  done = files.counts["items"]
-  first = items[done].first if done < len(items) else images.num_images
-  waiting = {}  # position to (features, view) of items not yet complete
-  with _progress_bar(images.num_images, first) as bar:
-    for positions, views in _until(stop, images.batches(first)):
-      features = model.predict_on_batch({"views": views[:, None]})
-      waiting.update(zip(positions.tolist(), zip(features, views)))
-      seen = int(positions[-1]) + 1
-      done = _finish(model, images, done, seen, waiting, writer, skip)
-      bar.update(seen - bar.n)
-    if stop.requested:
-      return done < len(items)
-    # Those at the very end may all be bad.
-    _finish(model, images, done, images.num_images, waiting, writer, skip)
-    bar.update(images.num_images - bar.n)
-  return False
+  def _predict(self, model, size, stop):
+    """Predicts to the end; returns whether a signal came first."""
+    items, total = self._images.items, self._images.num_images
+    first = items[self._done].first if self._done < len(items) else total
+    batches = pieces.split(self._images.batches(first), size)
+    with _progress_bar(total, first) as bar:
+      for positions, views in _until(stop, batches):
+        features = model.predict_on_batch({"views": views[:, None]})
+        self._waiting.update(zip(positions.tolist(), zip(features, views)))
+        seen = int(positions[-1]) + 1
+        self._finish(model, seen)
+        bar.update(seen - bar.n)
+      if stop.requested:
+        return self._done < len(items)
+      # Those at the very end may all be bad.
+      self._finish(model, total)
+      bar.update(total - bar.n)
+    return False
+
+  def _finish(self, model, seen):
+    """Writes the items whose images all stand before position `seen`."""
+    complete = []
+    for number in range(self._done, len(self._images.items)):
+      item = self._images.items[number]
+      places = range(item.first, item.first + len(item.rows))
+      if places.stop > seen:
+        break
+      bad = {
+        at: self._images.bad[at] for at in places if at not in self._waiting
+      }
+      if bad and not self._skip:
+        self._writer.write(model, complete, self._waiting)
+        raise _error(self._images)
+      complete.append((item, bad))
+    self._writer.write(model, complete, self._waiting)
+    self._done += len(complete)
 
 
 def _until(stop, batches):
@@ -180,24 +227,6 @@ def _until(stop, batches):
       raise
 
 
-def _finish(model, images, done, seen, waiting, writer, skip):
-  """Writes the items whose images were all seen; returns how many are done."""
-  complete = []
-  while done < len(images.items):
-    item = images.items[done]
-    places = range(item.first, item.first + len(item.rows))
-    if places.stop > seen:
-      break
-    bad = {at: images.bad[at] for at in places if at not in waiting}
-    if bad and not skip:
-      writer.write(model, complete, waiting)
-      raise _error(images)
-    complete.append((item, bad))
-    done += 1
-  writer.write(model, complete, waiting)
-  return done
-
-
 def _error(images):
   """Names all bad images that have been met, those read ahead too."""
   rows = [row for item in images.items for row in item.rows]
@@ -209,7 +238,7 @@ def _error(images):
   return BadImagesError(
     "\n".join(lines)
     + "\nMend them, or leave them out by --on_bad_image=skip. What is done is "
-    "kept: with the same manifest the command goes on there."
+    "kept: with the same manifest the command resumes there."
   )
 
 
@@ -221,79 +250,3 @@ def _progress_bar(total, first):
     unit=" images",
     mininterval=0.5 if sys.stderr.isatty() else 15,
   )
-
-
-def _place(mode, files, class_names, unit):
-  """Puts what is complete in its place, the predictions last."""
-  width = _feature_width(files)
-  count = files.counts["embedded"]
-  features = files.path(partial_files.FEATURES)
-  if mode.embeddings:
-    rows = files.path(partial_files.PLACES)
-    embeddings_npz.write(
-      mode.embeddings,
-      {
-        "row": (rows, np.int64, (count,)),
-        "features": (features, np.float32, (count, width)),
-      },
-    )
-  if mode.tensorboard_projector:
-    projector.write(
-      mode.tensorboard_projector,
-      features=features,
-      thumbnails=files.path(partial_files.THUMBNAILS),
-      metadata=files.path(partial_files.METADATA),
-      count=min(count, projector.MOST),
-      width=width,
-    )
-  if mode.on_bad_image == "skip":
-    rejected = rejected_path(mode.output)
-    shutil.copyfile(files.path(partial_files.REJECTED), f"{rejected}.writing")
-    os.replace(f"{rejected}.writing", rejected)
-  table = files.path(partial_files.ROWS)
-  if mode.output.endswith(".parquet"):
-    parquet.from_csv(
-      table,
-      mode.output,
-      floats=[f"probability_{name}" for name in class_names],
-      integers=["row"] * (unit == "image"),
-    )
-    os.remove(table)
-  else:
-    os.replace(table, mode.output)
-
-
-def rejected_path(output):
-  """Returns where the images that were left out are listed."""
-  return f"{output}.rejected.csv"
-
-
-def _feature_width(files):
-  """Returns f, from how many bytes so many features take; 0 without any."""
-  count = files.counts["embedded"]
-  size = os.path.getsize(files.path(partial_files.FEATURES))
-  return size // (4 * count) if count else 0
-
-
-def _occupied(mode):
-  """Returns faults of outputs that are there already."""
-  folder = mode.tensorboard_projector
-  paths = {
-    "output": mode.output,
-    "embeddings": mode.embeddings,
-    "tensorboard_projector": folder
-    and os.path.join(folder, "projector_config.pbtxt"),
-  }
-  found = [
-    f"Expected --{name} to be new: remove what is there, or name another. "
-    f"Received: {path}, which exists"
-    for name, path in paths.items()
-    if path and os.path.exists(path)
-  ]
-  rejected = mode.output and rejected_path(mode.output)
-  if rejected and os.path.exists(rejected):
-    found.append(
-      f"Expected no {rejected} of an earlier prediction: remove it, or name "
-      f"another --output. Received: --output={mode.output}"
-    )
-  return found

@@ -1,4 +1,4 @@
-"""An .npz of features, written from files without holding them in memory."""
+"""Features as an .npz, written from files without holding them in memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import shutil
 import zipfile
 
 import numpy as np
+
+from tf_micle.system.written_whole import written_whole
 
 
 def write(path, arrays):
@@ -17,8 +19,10 @@ def write(path, arrays):
     arrays: dict of name to (path of the raw bytes, dtype, shape).
   """
   os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-  partial = f"{path}.writing"
-  with zipfile.ZipFile(partial, "w", allowZip64=True) as archive:
+  with (
+    written_whole(path, binary=True) as whole,
+    zipfile.ZipFile(whole, "w", allowZip64=True) as archive,
+  ):
     for name, (source, dtype, shape) in arrays.items():
       header = {
         "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
@@ -29,4 +33,3 @@ def write(path, arrays):
         np.lib.format.write_array_header_1_0(member, header)
         with open(source, "rb") as file:
           shutil.copyfileobj(file, member)
-  os.replace(partial, path)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-import os
+
+from tf_micle.system.written_whole import written_whole
 
 
 def fault():
@@ -47,8 +48,10 @@ def from_csv(source, path, *, floats, integers):
     parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
     convert_options=arrow_csv.ConvertOptions(column_types=types),
   )
-  partial = f"{path}.writing"
-  with reader, parquet.ParquetWriter(partial, reader.schema) as writer:
+  with (
+    reader,
+    written_whole(path, binary=True) as file,
+    parquet.ParquetWriter(file, reader.schema) as writer,
+  ):
     for batch in reader:
       writer.write_batch(batch)
-  os.replace(partial, path)

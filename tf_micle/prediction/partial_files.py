@@ -1,7 +1,7 @@
-"""Predictions as they come in: kept beside the output, whole at the end.
+"""Unfinished predictions: kept beside the output, whole at the end.
 
 `OUTPUT.partial/` holds what is finished. After each batch `progress.json` says
-how long each file then was; whoever goes on cuts the files there. So a run that
+how long each file then was; whoever resumes cuts the files there. So a run that
 is killed between two writes leaves no half row behind.
 """
 
@@ -23,12 +23,17 @@ THUMBNAILS, METADATA = "thumbnails.uint8", "metadata.tsv"
 _ALL = (ROWS, REJECTED, FEATURES, PLACES, THUMBNAILS, METADATA)
 
 
+def folder(output):
+  """Returns where the unfinished files of an output are."""
+  return f"{output}.partial"
+
+
 class PredictionFiles:
   """The unfinished files of one prediction.
 
   Attributes:
     folder: `OUTPUT.partial`.
-    counts: dict of what is finished, which goes on where the files do:
+    counts: dict of what is finished, which is resumed as the files are:
       'items', 'rows' of these, 'rejected' images, 'embedded' ones.
   """
 
@@ -39,13 +44,13 @@ class PredictionFiles:
       output: path of the finished file.
       identity: dict, for JSON, of all that the rows depend on.
     """
-    self.folder = f"{output}.partial"
+    self.folder = folder(output)
     self.counts = dict.fromkeys(("items", "rows", "rejected", "embedded"), 0)
     self._identity = identity
     self._files = {}
 
   def fits(self, *, may_have_rejected):
-    """Whether what lies there is this prediction's, to go on with.
+    """Whether what lies there is this prediction's, to resume.
 
     Args:
       may_have_rejected: whether images may have been left out so far.
@@ -102,7 +107,7 @@ class PredictionFiles:
     self._files[name].write(np.ascontiguousarray(array).tobytes())
 
   def save(self):
-    """Makes what was added so far the place to go on from."""
+    """Makes what was added so far the place to resume from."""
     for file in self._files.values():
       file.flush()
       os.fsync(file.fileno())
@@ -136,7 +141,7 @@ class PredictionFiles:
     return True
 
   def _progress(self):
-    """Returns what `save` wrote; None where there is nothing to go on with."""
+    """Returns what `save` wrote; None where there is nothing to resume."""
     try:
       with open(self.path(_PROGRESS), encoding="utf-8") as file:
         progress = json.load(file)

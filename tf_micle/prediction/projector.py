@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 
 import numpy as np
 from PIL import Image
+
+from tf_micle.system.written_whole import copy_whole, written_whole
 
 # TensorBoard takes sprites of up to 8192 pixels a side, and thousands of points
 # are what a browser moves; so the sprite's size is bounded, whatever comes in.
@@ -53,15 +54,19 @@ def write(folder, *, features, thumbnails, metadata, count, width):
     width: of a feature.
   """
   os.makedirs(folder, exist_ok=True)
+
+  def new(name, **how):
+    return written_whole(os.path.join(folder, name), **how)
+
   if count:
     rows = np.memmap(features, np.float32, "r", shape=(count, width))
-    with open(os.path.join(folder, "tensors.tsv"), "w") as file:
+    with new("tensors.tsv") as file:
       for row in rows:
         file.write("\t".join(f"{value:.6g}" for value in row) + "\n")
-    _sprite(thumbnails, count).save(os.path.join(folder, "sprite.png"))
-  shutil.copyfile(metadata, os.path.join(folder, "metadata.tsv"))
-  path = os.path.join(folder, "projector_config.pbtxt")
-  with open(path, "w", encoding="utf-8") as file:
+    with new("sprite.png", binary=True) as file:
+      _sprite(thumbnails, count).save(file, "PNG")
+  copy_whole(metadata, os.path.join(folder, "metadata.tsv"))
+  with new("projector_config.pbtxt") as file:
     file.write(_CONFIG)
 
 

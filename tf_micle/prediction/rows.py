@@ -1,4 +1,4 @@
-"""Finished items to rows of the output and of what goes with it."""
+"""Rows of the output, and of what goes with it, from finished items."""
 
 from __future__ import annotations
 

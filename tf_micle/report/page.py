@@ -1,4 +1,4 @@
-"""The report of an evaluation: one page that needs no network and no scripts.
+"""Report of an evaluation: one page that needs no network and no scripts.
 
 All text goes through Jinja's autoescaping (page.html); a policy in the
 page forbids scripts and loading, should something slip through.
@@ -19,6 +19,7 @@ from PIL import Image
 from tf_micle.evaluation.predictions import Predictions
 from tf_micle.report import sections as report_sections
 from tf_micle.report import tables as report_tables
+from tf_micle.system.plurals import counted
 from tf_micle.system.written_whole import written_whole
 
 _FOLDER = pathlib.Path(__file__).parent
@@ -87,6 +88,7 @@ def write(
   page = template.render(
     title=facts.get("data"),
     compared_with=facts.get("compared_with"),
+    counted=counted,
     **report_sections.context(result, predictions),
     wrong_cases=[_wrong_case(case) for case in wrong_cases],
     facts={

@@ -1,4 +1,4 @@
-"""The sections of a report: numbers as text, curves as pictures."""
+"""Sections of a report: numbers as text, curves as pictures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import base64
 
 import numpy as np
 
-from tf_micle.evaluation import curves
+from tf_micle.evaluation import curves, entries
+from tf_micle.evaluation.evaluation_notes import FEW_PATIENTS
 from tf_micle.evaluation.predictions import Predictions, by_patient
 from tf_micle.report import charts as report_charts
 from tf_micle.report import tables as report_tables
@@ -45,7 +46,8 @@ def context(result: dict, predictions: Predictions) -> dict:
     ),
     "specificity": tables.percent(result["specificity"]),
     "interval": tables.percent(result["bootstrap"]["level"]),
-    "few_patients": tables.FEW_PATIENTS,
+    "few_patients": FEW_PATIENTS,
+    "no_width": entries.NO_WIDTH,
     "classes": {
       level: tables.classes(result, level, _known(at[level]))
       for level in levels

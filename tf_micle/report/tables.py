@@ -1,12 +1,13 @@
-"""The rows of a report's tables: names, and numbers as text."""
+"""Tables of a report: names, and numbers as text."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from tf_micle.evaluation import entries
+from tf_micle.evaluation.evaluation_notes import FEW_PATIENTS
+
 UNDEFINED = "not defined"
-# Fewer patients than this: read the interval with care.
-FEW_PATIENTS = 30
 # The scalars in the order of the tables: name, meaning, is lower better.
 _EITHER = {
   "mean_auroc": (
@@ -93,18 +94,20 @@ def measured(entry: dict | None, *, signed: bool = False) -> dict:
   """A value with its interval as texts, and as places on a bar from 0 to 1.
 
   Args:
-    entry: {"value", "low", "high"}, each a float or None.
+    entry: {"value", "low", "high"}, each a float or None; see `entries.of`.
     signed: whether to write a plus, as for differences.
 
   Returns:
-    {"value", "interval", "bar"}: texts ("" where there is no interval), and
-    {"low", "width", "value"} in percent, or None.
+    {"value", "interval", "no_width", "bar"}: texts ("" where there is no
+    interval), whether its resamples agree, and {"low", "width", "value"} in
+    percent, or None.
   """
   entry = entry or dict.fromkeys(("value", "low", "high"))
   value, low, high = (entry[key] for key in ("value", "low", "high"))
   found = {
     "value": number(value, signed=signed),
     "interval": "",
+    "no_width": entries.has_no_width(entry),
     "bar": None,
   }
   if value is None:
@@ -112,7 +115,8 @@ def measured(entry: dict | None, *, signed: bool = False) -> dict:
   known = low is not None and high is not None
   if known:
     ends = (number(end, signed=signed) for end in (low, high))
-    found["interval"] = " to ".join(ends)
+    method = f", {entry['method']}" if "method" in entry else ""
+    found["interval"] = " to ".join(ends) + method
   else:
     found["interval"] = "no interval"
   low, high = (low, high) if known else (value, value)

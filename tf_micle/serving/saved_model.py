@@ -1,5 +1,4 @@
-"""What a SavedModel of a run holds: signatures for a server, a callable for
-Python.
+"""SavedModel of a run: signatures for a server, a callable for Python.
 
 The graphs have preprocessing in them and need nothing but TensorFlow.
 """
@@ -7,6 +6,9 @@ The graphs have preprocessing in them and need nothing but TensorFlow.
 from __future__ import annotations
 
 import tensorflow as tf
+
+from tf_micle.classifier.pooling import pad_bags
+from tf_micle.views import photometry
 
 _MOST_TOP_CLASSES = 5
 
@@ -123,8 +125,7 @@ class ServedModel:
     }
 
   def _decoded(self, encoded):
-    views = self._to_views(encoded)
-    return tf.cast(views, tf.float32) / 255.0
+    return photometry.to_float(self._to_views(encoded))
 
   def _classes(self, features):
     if self._classifier.pooling:  # Each image is a bag of one.
@@ -134,9 +135,9 @@ class ServedModel:
     return {**self._ranked(chances), "embedding": features}
 
   def _ranked(self, chances):
-    most = min(len(self._network.class_names), _MOST_TOP_CLASSES)
+    most = min(len(self._network.run.class_names), _MOST_TOP_CLASSES)
     top, places = tf.math.top_k(chances, most)
-    names = tf.gather(tf.constant(self._network.class_names), places)
+    names = tf.gather(tf.constant(self._network.run.class_names), places)
     return {
       "probabilities": chances,
       "top_classes": names,
@@ -154,16 +155,7 @@ class ServedModel:
     if not self._classifier.pooling:
       chances = self._classifier.probabilities(features)
       return tf.math.unsorted_segment_mean(chances, place, count)
-    order = tf.argsort(place, stable=True)
-    bags = tf.RaggedTensor.from_value_rowids(
-      tf.gather(features, order),
-      tf.cast(tf.gather(place, order), tf.int64),
-      nrows=tf.cast(count, tf.int64),
-    )
-    padded = bags.to_tensor()  # (p, m, f)
-    padded = tf.ensure_shape(padded, (None, None, features.shape[-1]))
-    mask = tf.sequence_mask(bags.row_lengths(), tf.shape(padded)[1])
-    return self._classifier.bag_probabilities(padded, mask)
+    return self._classifier.bag_probabilities(*pad_bags(features, place, count))
 
 
 def _encoded():

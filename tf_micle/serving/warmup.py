@@ -1,4 +1,4 @@
-"""Requests that TF Serving answers when it loads a model, before any user's.
+"""Warm-up requests: TF Serving answers them when it loads a model.
 
 The file is a TFRecord of `PredictionLog` messages (tensorflow/serving,
 `apis/prediction_log.proto`). Their package is not needed to write them: each is

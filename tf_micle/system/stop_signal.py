@@ -1,7 +1,8 @@
-"""SIGTERM and SIGINT as a wish: finish the step, save, stop."""
+"""Stop signals: SIGTERM and SIGINT ask to finish the step, save and stop."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -9,10 +10,12 @@ import threading
 STOPPED = 143  # As a shell tells of a process that SIGTERM ended.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _END = b"\0"
+_ANSWER = b"\nFinishing this step; again to quit now.\n"
+_STDERR = 2
 
 
 class StopSignal:
-  """Notes the first signal; the second one ends the process at once.
+  """Notes and answers the first signal; the second one ends the process.
 
   Use as a context manager around training, in the main thread:
 
@@ -22,7 +25,7 @@ class StopSignal:
 
   A handler in Python runs between two operations only, and a training step is
   one operation. So a thread listens to what the interpreter writes to a pipe
-  the moment that a signal comes.
+  the moment that a signal comes, and says so on stderr at once.
   """
 
   def __init__(self):
@@ -60,6 +63,9 @@ class StopSignal:
       if self.requested:
         os._exit(STOPPED)
       self.requested = True
+      # Past Python's own stderr, which the main thread may hold.
+      with contextlib.suppress(OSError):
+        os.write(_STDERR, _ANSWER)
 
 
 def _pass(number, frame):

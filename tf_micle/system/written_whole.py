@@ -1,19 +1,29 @@
-"""Files that are there whole or not at all."""
+"""Whole writes: a file is there complete or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator:
-  """A text file to write that takes the place of `path` only when complete."""
-  partial = f"{os.fspath(path)}.partial"
+def written_whole(path: str | os.PathLike, *, binary: bool = False) -> Iterator:
+  """A file to write that takes the place of `path` only when complete.
+
+  It is on the disk by then; where anything fails, nothing of it stays and what
+  stood at `path` is as it was.
+
+  Args:
+    path: of the file; its folder exists.
+    binary: whether bytes are written; else text in UTF-8, newlines as given.
+  """
+  partial = f"{os.fspath(path)}.writing"
+  how = {} if binary else {"newline": "", "encoding": "utf-8"}
   try:
-    with open(partial, "w", newline="", encoding="utf-8") as file:
+    with open(partial, "wb" if binary else "w", **how) as file:
       yield file
       file.flush()
       os.fsync(file.fileno())
@@ -22,6 +32,12 @@ def written_whole(path: str | os.PathLike) -> Iterator:
     with contextlib.suppress(FileNotFoundError):
       os.remove(partial)
     raise
+
+
+def copy_whole(source: str | os.PathLike, path: str | os.PathLike) -> None:
+  """Copies a file as `written_whole` writes one."""
+  with open(source, "rb") as there, written_whole(path, binary=True) as file:
+    shutil.copyfileobj(there, file)
 
 
 def write_json(path: str | os.PathLike, content) -> None:

@@ -1,4 +1,4 @@
-"""Colour augmentation on the device: batched, in float, compiled by XLA.
+"""Photometry: colour augmentation on the device, in float, under XLA.
 
 SimCLR (Chen et al. 2020, arXiv 2002.05709), appendix A: per image, colour
 jitter (brightness, contrast, saturation, hue in random order), then grayscale,
@@ -252,13 +252,14 @@ def _grayscale(planes: tf.Tensor, grayscale: Grayscale) -> tf.Tensor:
 
 
 def _blur(planes: tf.Tensor, blur: Blur) -> tf.Tensor:
-  """Convolves along both axes with a kernel of about h / 10; zeros outside.
+  """Convolves along both axes with a kernel of about h / 10.
 
-  A convolution along an axis is a product with a banded Toeplitz matrix, one
-  per image, which is what accelerators do best.
+  Images are reflected at their edges: SimCLR's zeros, there, draw a dark frame.
+  A convolution along an axis is a product with a banded matrix, one per image,
+  which is what accelerators do best.
   """
   height, channels, width = planes.shape[1:]
-  radius = height // 10 // 2
+  radius = min(height // 10 // 2, width)
   if radius == 0:  # The kernel would be one pixel.
     return planes
   vertical = _blur_matrix(blur.sigma, height, radius)  # (n, h, h)
@@ -272,16 +273,20 @@ def _blur(planes: tf.Tensor, blur: Blur) -> tf.Tensor:
 
 
 def _blur_matrix(sigma: tf.Tensor, size: int, radius: int) -> tf.Tensor:
-  """Returns (n, size, size): row i holds the kernel centred on i."""
+  """Returns (n, size, size): row i holds the kernel centred on i.
+
+  What lies beyond an edge is folded back: pixel -1 is 0 again, -2 is 1.
+  """
   variance = tf.reshape(2.0 * sigma**2, (-1, 1))  # (n, 1)
   distances = tf.range(radius + 1, dtype=tf.float32)  # one side of the kernel
   side = tf.exp(-(distances**2) / variance)  # (n, radius + 1)
   side /= 2.0 * tf.reduce_sum(side, axis=1, keepdims=True) - side[:, :1]
-  # Beyond the radius, take the zero that is appended.
-  side = tf.pad(side, ((0, 0), (0, 1)))
-  positions = tf.range(size)
-  distance = tf.abs(positions[:, None] - positions[None, :])  # (size, size)
-  return tf.gather(side, tf.minimum(distance, radius + 1), axis=1)
+  i, j = tf.range(size)[:, None], tf.range(size)[None, :]
+  # From i to j, and to where j is seen beyond either edge; each (size, size).
+  distances_to_j = tf.abs(i - j), i + j + 1, 2 * size - 1 - i - j
+  # A distance beyond the radius has no place, and is all zeros.
+  taps = [tf.one_hot(d, radius + 1, axis=0) for d in distances_to_j]
+  return tf.tensordot(side, tf.add_n(taps), 1)
 
 
 def _per_image(values: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Which colour augmentations a run has, and how strong they are."""
+"""Photometry options: which colour augmentations a run has, how strong."""
 
 from __future__ import annotations
 

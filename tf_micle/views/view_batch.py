@@ -1,4 +1,4 @@
-"""A batch of views, as the training steps take it."""
+"""Batches of views, as the training steps take them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,32 @@
+"""An evaluation's summary for the terminal: a table, and its notes."""
+
+from __future__ import annotations
+
+from tf_micle.evaluation import entries
+
+
+def summary(result: dict) -> str:
+  """Level, metric, value and interval, a line each; then each note once.
+
+  Args:
+    result: what `evaluate.evaluate` gave.
+  """
+  lines = [f"{'level':<16}{'metric':<20}{'value':>8}  95% interval"]
+  levels = {name: result[name] for name in (result["unit"], "patient")}
+  for level, found in (result.get("difference") or {}).items():
+    levels[f"{level}, diff."] = found
+  for level, found in levels.items():
+    for name, entry in found.items():
+      if isinstance(entry, dict) and "value" in entry:
+        value, low, high = (
+          "-" if entry[k] is None else f"{entry[k]:.3f}"
+          for k in ("value", "low", "high")
+        )
+        mark = f", {entry['method']}" if "method" in entry else ""
+        if entries.has_no_width(entry):
+          mark = " *"
+        lines.append(f"{level:<16}{name:<20}{value:>8}  {low} to {high}{mark}")
+  if any(line.endswith("*") for line in lines):
+    lines.append(f"* {entries.NO_WIDTH}")
+  notes = dict.fromkeys(result["notes"])
+  return "\n".join([*lines, *(f"- {note}" for note in notes)])

@@ -1,0 +1,100 @@
+"""Outputs of a prediction: which are taken, and putting them in their place."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from tf_micle.prediction import (
+  embeddings_npz,
+  parquet,
+  partial_files,
+  projector,
+)
+from tf_micle.system.written_whole import copy_whole
+
+
+def rejected_path(output):
+  """Returns where the images that were left out are listed."""
+  return f"{output}.rejected.csv"
+
+
+def occupied(mode):
+  """Returns problems with outputs that are there already.
+
+  Args:
+    mode: `modes.predict.PredictMode`.
+  """
+  folder = mode.tensorboard_projector
+  paths = {
+    "output": mode.output,
+    "embeddings": mode.embeddings,
+    "tensorboard_projector": folder
+    and os.path.join(folder, "projector_config.pbtxt"),
+  }
+  found = [
+    f"Expected --{name} to be new: remove what is there, or name another. "
+    f"Received: {path}, which exists"
+    for name, path in paths.items()
+    if path and os.path.exists(path)
+  ]
+  rejected = mode.output and rejected_path(mode.output)
+  if rejected and os.path.exists(rejected):
+    found.append(
+      f"Expected no {rejected} of an earlier prediction: remove it, or name "
+      f"another --output. Received: --output={mode.output}"
+    )
+  return found
+
+
+def place(mode, files, class_names, unit):
+  """Puts what is complete in its place, the predictions last.
+
+  Args:
+    mode: `modes.predict.PredictMode`.
+    files: `partial_files.PredictionFiles`, complete and closed.
+    class_names: in the order of the model's outputs.
+    unit: 'image' or 'bag'.
+  """
+  width = _feature_width(files)
+  count = files.counts["embedded"]
+  features = files.path(partial_files.FEATURES)
+  if mode.embeddings:
+    rows = files.path(partial_files.PLACES)
+    embeddings_npz.write(
+      mode.embeddings,
+      {
+        "row": (rows, np.int64, (count,)),
+        "features": (features, np.float32, (count, width)),
+      },
+    )
+  if mode.tensorboard_projector:
+    projector.write(
+      mode.tensorboard_projector,
+      features=features,
+      thumbnails=files.path(partial_files.THUMBNAILS),
+      metadata=files.path(partial_files.METADATA),
+      count=min(count, projector.MOST),
+      width=width,
+    )
+  if mode.on_bad_image == "skip":
+    copy_whole(files.path(partial_files.REJECTED), rejected_path(mode.output))
+  table = files.path(partial_files.ROWS)
+  if mode.output.endswith(".parquet"):
+    parquet.from_csv(
+      table,
+      mode.output,
+      floats=[f"probability_{name}" for name in class_names],
+      integers=["row"] * (unit == "image"),
+    )
+    os.remove(table)
+  else:
+    os.replace(table, mode.output)
+
+
+def _feature_width(files):
+  """Returns f, from how many bytes so many features take; 0 without any."""
+  count = files.counts["embedded"]
+  size = os.path.getsize(files.path(partial_files.FEATURES))
+  return size // (4 * count) if count else 0
