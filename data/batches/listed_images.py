@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import itertools
 import os
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from data.builder import rejected
 from data.images import image_files
 from data.images.image_bytes import BadImageError, decodable_bytes
 from data.images.worker_pool import WorkerPool, default_workers
-from data.manifest.manifest import scan_manifest
+from data.manifest.manifest import read_manifest
 from data.manifest.rows import ManifestColumns, ManifestRow
 from data.problems import InputError, as_lines
 from data.views import file_views
@@ -97,14 +96,11 @@ class ListedImages:
 
       def encoded():
         good = (
-          position
+          (position, self._paths[position])
           for position in range(first, self.num_images)
           if self._paths[position] is not None
         )
-        positions, named = itertools.tee(good)
-        paths = (self._paths[position] for position in named)
-        images = pool.ordered_map(read, paths, _CHUNK)
-        for position, image in zip(positions, images):
+        for position, image in pool.ordered_map(read, good, _CHUNK):
           if isinstance(image, BadImageError):
             self.bad[position] = str(image)
           else:
@@ -144,7 +140,7 @@ def open_listed(options, views):
     optional=frozenset(() if options.patient_column else (_PATIENT_COLUMN,)),
   )
   try:
-    manifest, problems = scan_manifest(Path(options.manifest), columns)
+    manifest, problems = read_manifest(Path(options.manifest), columns)
   except InputError as error:
     return None, faults + as_lines(error.problems)
   if faults:
