@@ -58,18 +58,21 @@ class ListedImages:
     num_images: images of all items, bad ones too.
     digest: hexadecimal; tells one manifest, and one way to read it, from
       another.
-    notes: what the user should know though it is no fault.
+    notes: what the user should know though nothing is wrong.
     bad: position to the reason why the image cannot be taken; `batches` adds
       to it what only decoding shows.
   """
 
   def __init__(self, manifest, files, options, views):
-    """See `open_listed`; `files` is `image_files.CheckedFiles`."""
+    """See `check_listed`; `files` is `image_files.CheckedFiles`."""
     self._views: file_views.FileViews = views
     self._batch_size = options.eval_batch_size
+    # Without patients, a bag of the manifest is a bag whosesoever it is.
+    patients = manifest.columns.patient is not None
     groups = {}
     for row in manifest.rows:
-      key = row.bag if options.unit == "bag" else row.row
+      bag = row.patient if patients else None, row.bag
+      key = bag if options.unit == "bag" else row.row
       groups.setdefault(key, []).append(row)
     self.items, self._paths, self.bad = [], [], {}
     for rows in groups.values():
@@ -119,20 +122,19 @@ def _try_read(path, max_side):
     return error
 
 
-def open_listed(options, views):
-  """Reads a manifest and looks at the header of every image file.
+def read_listed(options):
+  """Reads and checks a manifest, and where its images are to be looked for.
 
   Args:
     options: `ListOptions`.
-    views: `file_views.FileViews`.
 
   Returns:
-    `ListedImages`, None where the manifest cannot be read, and what is wrong, a
-    line each. Bad images are wrong with `on_bad_image` 'fail' only.
+    A `manifest.Manifest`, None where its images cannot be looked for, and what
+    is wrong, a line each.
   """
-  faults = list(_bad_paths(options))
+  bad_paths = list(_bad_paths(options))
   if not options.manifest:
-    return None, faults
+    return None, bad_paths
   columns = ManifestColumns(
     image=options.image_column,
     patient=options.patient_column or _PATIENT_COLUMN,
@@ -142,9 +144,22 @@ def open_listed(options, views):
   try:
     manifest, problems = read_manifest(Path(options.manifest), columns)
   except InputError as error:
-    return None, faults + as_lines(error.problems)
-  if faults:
-    return None, faults + as_lines(problems)
+    return None, bad_paths + as_lines(error.problems)
+  return None if bad_paths else manifest, bad_paths + as_lines(problems)
+
+
+def check_listed(manifest, options, views):
+  """Looks at the header of every image file of a manifest.
+
+  Args:
+    manifest: as `read_listed` returned it.
+    options: `ListOptions`.
+    views: `file_views.FileViews`.
+
+  Returns:
+    `ListedImages`, None where something is wrong, and what is wrong, a line
+    each. Bad images are wrong with `on_bad_image` 'fail' only.
+  """
   count = len(manifest.rows)
   with WorkerPool(default_workers(), count) as pool:
     files = image_files.check_image_files(
@@ -155,15 +170,27 @@ def open_listed(options, views):
         tqdm.tqdm, desc="Checking images", total=count, unit=" images"
       ),
     )
-  problems += files.problems
+  problems, hints = files.problems, []
   if options.on_bad_image == "fail" and files.bad:
     problems += rejected.problems(manifest.rows, files.bad)
-  faults += as_lines(sorted(problems, key=lambda f: f.row or 0))
-  if options.on_bad_image == "fail" and files.bad:
-    faults.append(rejected.HINT)
-  if faults:
-    return None, faults
+    hints = [rejected.HINT]
+  if problems:
+    return None, as_lines(sorted(problems, key=lambda p: p.row)) + hints
   return ListedImages(manifest, files, options, views), []
+
+
+def open_listed(options, views):
+  """Returns what `check_listed` does, and all that is wrong, the manifest too.
+
+  Args:
+    options: `ListOptions`.
+    views: `file_views.FileViews`.
+  """
+  manifest, problems = read_listed(options)
+  if manifest is None:
+    return None, problems
+  images, more = check_listed(manifest, options, views)
+  return None if problems else images, problems + more
 
 
 def _bad_paths(options):
@@ -180,5 +207,7 @@ def _digest(options, views):
   digest = hashlib.sha256(Path(options.manifest).read_bytes())
   root = os.path.realpath(options.image_root)
   columns = options.image_column, options.patient_column, options.bag_column
-  digest.update(repr((root, columns, options.unit, views)).encode())
+  # Bags were those of one id before, of whichever patient.
+  unit = ("patient", "bag") if options.unit == "bag" else options.unit
+  digest.update(repr((root, columns, unit, views)).encode())
   return digest.hexdigest()
