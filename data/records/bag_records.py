@@ -45,14 +45,14 @@ def serialize_bag(
   """
   if (label is None) == (labels is None):
     raise ValueError(
-      "Expected one of label and labels. Received "
+      "Expected one of label and labels. Received: "
       f"{'neither' if label is None else 'both'}."
     )
   values = label if label is not None else labels
   lengths = len(images), len(rows), len(values)
   if len(set(lengths)) != 1 or not images:
     raise ValueError(
-      "Expected equally many images, rows and labels, at least one. Received "
+      "Expected equally many images, rows and labels, at least one. Received: "
       f"{lengths[0]}, {lengths[1]} and {lengths[2]}."
     )
   feature = {
@@ -73,7 +73,7 @@ def serialize_bag(
     if len(texts) != len(images):
       raise ValueError(
         f"Expected {len(images)} texts of column {column!r}, one an image. "
-        f"Received {len(texts)}."
+        f"Received: {len(texts)}."
       )
     feature[METADATA + column] = _bytes([text.encode() for text in texts])
   example = tf.train.Example(features=tf.train.Features(feature=feature))
