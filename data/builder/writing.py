@@ -201,21 +201,22 @@ class Writing:
     from data.records import bag_records
 
     labels = [row.label for row, _ in kept]
-    key = "labels"
-    if self._manifest.task != "multi_label":
+    multi_label = self._manifest.task == "multi_label"
+    if not multi_label:
       number = {name: i for i, name in enumerate(self._manifest.class_names)}
-      key, labels = "label", [number.get(label, -1) for label in labels]
+      labels = [number.get(label, -1) for label in labels]
     return bag_records.serialize_bag(
       patient_id=bag.patient,
       bag_id=bag.bag,
       patient_key=pseudonyms.patient_key(bag.patient),
       images=[data for _, data in kept],
       rows=[row.row for row, _ in kept],
+      labels=labels,
+      multi_label=multi_label,
       metadata={
         name: [row.metadata[place] for row, _ in kept]
         for place, name in enumerate(self._options.metadata_columns)
       },
-      **{key: labels},
     )
 
   def _check_rejected(self, tallies: dict[str, SplitTally]) -> None:
