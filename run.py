@@ -224,12 +224,13 @@ def predict(options, problems):
   strategy = _strategy(options, problems)
   listed = reader.pick(listed_images.ListOptions, options)
   manifest, faults = listed_images.read_listed(listed)
-  problems.add(*faults)
+  if manifest is None:
+    problems.add(*faults)
 
   def open_images():
     views = file_views.of_run(options._asdict(), options.max_side)
-    images, faults = listed_images.check_listed(manifest, listed, views)
-    problems.add(*faults)
+    images, bad = listed_images.check_listed(manifest, listed, views)
+    problems.add(*faults, *bad)
     return images
 
   outcome = predict.run(

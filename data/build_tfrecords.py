@@ -1,4 +1,4 @@
-r"""Turns a CSV manifest and a folder of images into bag TFRecords.
+r"""The builder's command: from a manifest and images to bag TFRecords.
 
   python -m data.build_tfrecords --manifest=M.csv --image_root=DIR \
       --output_dir=RECORDS
@@ -19,7 +19,7 @@ from data.builder import report
 from data.builder.build import build
 from data.builder.options import ON_BAD_IMAGE, BuildOptions
 from data.images.worker_pool import WorkerDiedError
-from data.problems import InputError
+from data.problems import InputError, system_refusal
 
 _DONE, _FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 0, 1, 2, 130, 143
 
@@ -113,7 +113,7 @@ def main(argv: Sequence[str]) -> int:
   try:
     rest = values(list(argv))[1:]
     if rest:
-      raise flags.Error(f"Expected flags only. Received {' '.join(rest)!r}.")
+      raise flags.Error(f"Expected flags only. Received: {' '.join(rest)!r}.")
   except flags.Error as error:
     print(f"{error}\nSee --help.", file=sys.stderr)
     return _BAD_INPUT
@@ -128,20 +128,13 @@ def main(argv: Sequence[str]) -> int:
     print(error, file=sys.stderr)
     return _BAD_INPUT
   except (OSError, WorkerDiedError) as error:
-    print(f"The build failed, nothing was written. {error}", file=sys.stderr)
+    reason = system_refusal(error) if isinstance(error, OSError) else error
+    print(f"The build failed, nothing was written. {reason}", file=sys.stderr)
     return _FAILED
-  except KeyboardInterrupt:
+  except (KeyboardInterrupt, SystemExit) as stop:
     print("Stopped, nothing was written.", file=sys.stderr)
-    return _INTERRUPTED
-  print(
-    report.summary(
-      result.description,
-      result.output_dir,
-      result.key_path,
-      result.rejected,
-      result.notes,
-    )
-  )
+    return stop.code if isinstance(stop, SystemExit) else _INTERRUPTED
+  print(report.summary(result))
   return _DONE
 
 

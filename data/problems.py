@@ -1,22 +1,30 @@
-"""What is wrong with a user's input, collected so that all is told at once."""
+"""Problems of a user's input, collected so that all are told at once."""
 
 from __future__ import annotations
 
 import collections
+import errno
 from collections.abc import Sequence
 from typing import NamedTuple
 
 _LINES_IN_FULL = 100
+_CURES = {
+  errno.ENOSPC: "Make room, or write to another disk",
+  errno.EDQUOT: "Make room, or write to another disk",
+  errno.EFBIG: "Raise the limit (ulimit -f), or write to another disk",
+  errno.EEXIST: "See what is there, or write elsewhere",
+  errno.ENOTEMPTY: "See what is there, or write elsewhere",
+}
 
 
 class Problem(NamedTuple):
-  """One fault of the input.
+  """One problem of the input.
 
   Attributes:
-    kind: short name of the fault, for counting: 'missing image file'.
+    kind: short name of the problem, for counting: 'missing image file'.
     message: what was expected, what came, and what to do.
     row: row of the manifest as a spreadsheet numbers it (the header is row 1),
-      None when the fault belongs to no row.
+      None when the problem belongs to no row.
   """
 
   kind: str
@@ -50,8 +58,8 @@ class InputError(DataError):
 
 def format_report(problems: Sequence[Problem], note: str = "") -> str:
   """Writes problems one a line, the first 100 in full, the rest counted."""
-  plural = "problem" if len(problems) == 1 else "problems"
-  lines = [f"{len(problems)} {plural} found, nothing was written:"]
+  found = counted(len(problems), "problem")
+  lines = [f"{found} found, nothing was written:"]
   lines += [f"  {line}" for line in as_lines(problems)]
   if note:
     lines.append(note)
@@ -66,3 +74,18 @@ def as_lines(problems: Sequence[Problem]) -> list[str]:
     kinds = ", ".join(f"{kind}: {n}" for kind, n in rest.most_common())
     lines.append(f"and {sum(rest.values())} more ({kinds})")
   return lines
+
+
+def counted(number: int, noun: str) -> str:
+  """Returns '1 patient', or '1,200 patients'."""
+  return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def system_refusal(error: OSError) -> str:
+  """Returns what the system refused, and what to do about it."""
+  of_what = f" {str(error.filename)!r}" if error.filename else ""
+  cure = _CURES.get(error.errno, "See to it that you may read and write there")
+  return (
+    f"The system refused{of_what}: {error.strerror or error}. {cure}, and give "
+    "the same command again."
+  )

@@ -7,6 +7,7 @@ import os
 
 import pytest
 from build_site import Site, patients, write_images
+from PIL import Image
 
 from data.records import dataset_json
 
@@ -58,7 +59,7 @@ def test_split_without_a_sound_image(site, capsys):
   site.write("image,patient_id,split", ["a.png", "1", "x"], ["b.png", "2", "y"])
   (site.images / "b.png").unlink()
   assert site.run(on_bad_image="skip") == 2
-  assert "Received none in y (row 3: " in capsys.readouterr().err
+  assert "Received: none in y (row 3: " in capsys.readouterr().err
 
 
 def make_file_fault(site, fault):
@@ -69,6 +70,15 @@ def make_file_fault(site, fault):
   (images / "link.png").symlink_to(site.root / "outside.png")
   (images / "alias.png").symlink_to(images / "a.png")
   (images / "text.png").write_text("hello")
+  for kind in ("gif", "png", "tiff"):
+    pages = [Image.new("L", (12, 8), shade) for shade in (0, 99, 200)]
+    pages[0].save(
+      images / f"pages.{kind}", save_all=True, append_images=pages[1:]
+    )
+  (images / "scan").write_bytes(bytes(128) + b"DICM" + bytes(200))
+  (images / "old.dcm").write_bytes(
+    b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + bytes(99)
+  )
   os.mkfifo(images / "pipe.png")
   image, patient = fault
   rows = [["a.png", "1"], ["b.png", "2"], [image, patient]]
@@ -82,6 +92,11 @@ def make_file_fault(site, fault):
     (("sub", "3"), "it is a folder"),
     (("pipe.png", "3"), "it is not a regular file"),
     (("text.png", "3"), "it is damaged, or not JPEG"),
+    (("pages.gif", "3"), "it holds 3 pictures"),
+    (("pages.png", "3"), "it holds 3 pictures"),
+    (("pages.tiff", "3"), "it holds 3 pictures"),
+    (("scan", "3"), "it is a DICOM file, which is not read: convert it to PNG"),
+    (("old.dcm", "3"), "it is a DICOM file"),
     (("../outside.png", "3"), "leads out"),
     (("/etc/passwd", "3"), "leads out"),
     (("C:\\scans\\a.png", "3"), "leads out"),
@@ -95,7 +110,10 @@ def make_file_fault(site, fault):
 )
 def test_fault_of_an_image_path(site, capsys, fault, message):
   make_file_fault(site, fault)
-  assert site.run() == 2
+  # Damaged behind its header, which the first report does not see.
+  sound = site.images / "b.png"
+  sound.write_bytes(sound.read_bytes()[:50])
+  assert site.run(split_fractions="train=1") == 2
   report = capsys.readouterr().err
   assert "1 problem found" in report
   assert "row 4: Expected" in report
@@ -134,8 +152,8 @@ def fill(path):
     ({"bag_column": "study"}, "Expected a column 'study'"),
     ({"label_columns": "label,x"}, "Expected a column 'x'"),
     ({"label_columns": "label,label"}, "different columns"),
-    ({"label_column": "label", "label_columns": "x"}, "Received both"),
-    ({"split_column": "s", "split_fractions": "train=1"}, "Received both"),
+    ({"label_column": "label", "label_columns": "x"}, "Received: both"),
+    ({"split_column": "s", "split_fractions": "train=1"}, "Received: both"),
     ({"split_fractions": "train=0.5"}, "sum to 1"),
     ({"split_fractions": "a=.25,b=.25,c=.25,d=.25"}, "3 patients for 4"),
     ({"max_side": 0}, "--max_side: Expected a number from 1"),
@@ -170,6 +188,15 @@ def test_one_report_for_flags_manifest_and_images(site, capsys):
   assert "image files were not looked at yet" in report
 
 
+def test_too_few_patients_are_told_before_images_are_looked_at(site, capsys):
+  site.write("image,patient_id", ["a.png", "1"], ["b.png", "2"])
+  (site.images / "b.png").unlink()
+  assert site.run() == 2
+  report = capsys.readouterr().err
+  assert "Received: 2 patients for 3 splits" in report
+  assert "image files were not looked at yet" in report
+
+
 def test_what_a_decoder_quotes_of_a_file_stays_out(site):
   site.write("image,patient_id,split", *[[*r[:2], "x"] for r in patients(3)])
   first = next(site.images.rglob("secret0-0.png"))
@@ -189,11 +216,9 @@ def test_missing_as_r_and_pandas_write_it_is_no_patient(site, capsys, missing):
   )
   assert site.run() == 2
   report = capsys.readouterr().err
-  assert (
-    f"row 2: Expected a value in column 'patient_id'. Received {missing!r}"
-    in report
-  )
-  assert "row 3: Expected a split name" in report
+  for row, column in ((2, "patient_id"), (3, "split")):
+    expected = f"row {row}: Expected a value in column {column!r}. Received: "
+    assert f"{expected}{missing!r}: fill it in" in report
 
 
 def test_missing_labels_are_unlabelled_and_names_are_one_line(site):

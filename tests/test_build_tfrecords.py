@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import stat
 import subprocess
@@ -14,6 +15,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from build_site import Site, patients, write_images
 
+from data.builder import conversion
 from data.records import dataset_json
 from data.sources import bag_source, image_table
 
@@ -219,25 +221,6 @@ def test_key_file(site, capsys):
   assert {bag["patient_id"] for bag in site.bags("train")} == first
 
 
-def test_warnings(site, capsys):
-  rows = [["a.png", "1", "train", "x"], ["b.png", "2", "test", "y"]]
-  site.write("image,patient_id,split,label", *rows)
-  assert site.run() == 0
-  printed = capsys.readouterr().out
-  assert "MICLe is SimCLR" in printed
-  assert "'test' that no image of 'train' has: y" in printed
-
-
-def test_equal_images_are_noted(site, capsys):
-  rows = [["a.png", "1"], ["b.png", "2"], ["c.png", "1"], ["d.png", "2"]]
-  site.write("image,patient_id", *rows)
-  for copy in ("c.png", "d.png"):
-    (site.images / copy).write_bytes((site.images / "a.png").read_bytes())
-  assert site.run(split_fractions="train=1") == 0
-  # Which of three is the first depends on the order of the bags.
-  assert "2 images equal one of another row" in capsys.readouterr().out
-
-
 def test_empty_output_folder_and_trailing_slash(site):
   site.write("image,patient_id", *[row[:2] for row in patients(3)])
   site.output.mkdir()
@@ -261,18 +244,58 @@ def test_help_does_not_import_tensorflow():
   assert "--split_fractions" in done.stdout
 
 
-def test_sigterm_leaves_nothing_behind(site):
-  site.write("image,patient_id", ["a.png", "1"], images=False)
-  write_images(site.images, [f"{i}.png" for i in range(3000)])
+@pytest.mark.parametrize(
+  ("signals", "status"),
+  [
+    ([signal.SIGTERM], 143),
+    ([signal.SIGINT], 130),
+    ([signal.SIGINT, signal.SIGTERM, signal.SIGINT], None),
+  ],
+)
+def test_a_stopped_build_leaves_nothing_behind(site, signals, status):
+  write_images(site.images, ["0.png"])
+  for i in range(1, 3000):
+    os.link(site.images / "0.png", site.images / f"{i}.png")
   rows = [[f"{i}.png", f"p{i}"] for i in range(3000)]
   site.write("image,patient_id", *rows, images=False)
   process = subprocess.Popen(
-    command(site), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    command(site),
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    # As at a terminal; what runs in the background may ignore it.
+    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
   )
   while not list(site.root.glob("out.building-*/*")):
     assert process.poll() is None
     time.sleep(0.02)
-  process.send_signal(signal.SIGTERM)
-  process.communicate()
-  assert process.returncode == 143
+  for number in signals:
+    process.send_signal(number)
+  _, told = process.communicate()
+  if status:
+    assert process.returncode == status
+    assert "Stopped, nothing was written." in told
+    assert "Traceback" not in told
   assert not list(site.root.glob("out*/"))
+
+
+def test_a_killed_build_is_named_by_the_next(site, capsys):
+  site.write("image,patient_id", *[row[:2] for row in patients(3)])
+  left = site.root / "out.building-0123abcd"
+  left.mkdir()
+  assert site.run() == 0
+  assert f"{str(left)!r} belongs to another build" in capsys.readouterr().out
+
+
+def test_an_image_out_of_turn_is_never_written(site, monkeypatch):
+  in_order = conversion.converted
+
+  def out_of_order(*arguments):
+    first, second, *rest = in_order(*arguments)
+    return iter([second, first, *rest])
+
+  monkeypatch.setattr(conversion, "converted", out_of_order)
+  site.write("image,patient_id", *[row[:2] for row in patients(3)])
+  with pytest.raises(RuntimeError, match="Expected the image of row"):
+    site.run()
+  assert not list(site.root.glob("out*"))

@@ -53,7 +53,7 @@ def test_round_trip(folder):
 
 
 def test_unknown_split_names_the_others(folder):
-  with pytest.raises(DatasetError, match="'train'. Received 'test'"):
+  with pytest.raises(DatasetError, match="'train'. Received: 'test'"):
     dataset_json.shard_paths(folder, "test")
 
 
@@ -66,7 +66,9 @@ def break_folder(folder, fault):
     "not json": lambda: path.write_text("{"),
     "not text": lambda: path.write_bytes(b"\xff\xfe"),
     "a list": lambda: path.write_text("[]"),
-    "version": lambda: edit(folder, format_version=1),
+    "old version": lambda: edit(folder, format_version=1),
+    "new version": lambda: edit(folder, format_version=3, colour="red"),
+    "no version": lambda: edit(folder, format_version=None),
     "task": lambda: edit(folder, task="magic"),
     "layout": lambda: edit(folder, splits={"train": {}}),
     "extra": lambda: edit(folder, colour="red"),
@@ -84,7 +86,9 @@ def break_folder(folder, fault):
     ("not json", "not JSON"),
     ("not text", "not JSON"),
     ("a list", "not an object"),
-    ("version", "Expected format_version 2 .* Received 1"),
+    ("old version", "Expected format_version 2 .* Received: 1: build .* anew"),
+    ("new version", "Received: 3: a newer version .* update the code"),
+    ("no version", "Received: None: build the data set anew"),
     ("task", "task 'magic'"),
     ("layout", "unknown layout"),
     ("extra", "unknown layout"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import csv
+import re
+import shlex
 import subprocess
 import sys
 
@@ -15,6 +17,7 @@ from data.demo import __main__ as demo_command
 from data.demo import dataset as demo_dataset
 from data.demo import lesions, photographs
 from data.demo.photographs import IMAGE_SIDE
+from data.problems import DataError
 from data.records import dataset_json
 
 PATIENTS = {"train": 20, "validation": 1, "test": 2, "external": 6}
@@ -210,7 +213,7 @@ def test_bad_use_says_what_came(tmp_path, bad, expected):
 
 def test_does_not_overwrite(folder):
   before = _files(folder)
-  with pytest.raises(FileExistsError, match="manifest.csv"):
+  with pytest.raises(DataError, match="manifest.csv"):
     demo_dataset.write_demo(folder, seed=5, patients={"test": 1})
   assert _files(folder) == before
 
@@ -237,15 +240,24 @@ def test_command_line_writes_and_names_the_next_command(
   tmp_path, monkeypatch, capsys
 ):
   monkeypatch.setattr(demo_dataset, "PATIENTS", {"train": 1, "test": 1})
-  assert (
-    demo_command.main(["demo", f"--output_dir={tmp_path}", "--seed=2"]) == 0
-  )
-  assert {row["split"] for row in _rows(tmp_path / "manifest.csv")} == {
-    "train",
-    "test",
-  }
-  out = capsys.readouterr().out
-  assert f"data.build_tfrecords --manifest={tmp_path}/manifest.csv" in out
+  folder = tmp_path / "my demo"
+  assert demo_command.main(["demo", f"--output_dir={folder}", "--seed=2"]) == 0
+  splits = {row["split"] for row in _rows(folder / "manifest.csv")}
+  assert splits == {"train", "test"}
+  (command,) = re.findall("python .*", capsys.readouterr().out)
+  assert shlex.split(command)[2:] == [
+    "data.build_tfrecords",
+    f"--manifest={folder}/manifest.csv",
+    f"--image_root={folder}",
+    "--output_dir=RECORDS",
+  ]
+  assert demo_command.main(["demo", f"--output_dir={folder}"]) == 2
+  assert "name another folder" in capsys.readouterr().err
+
+
+def test_command_line_says_where_it_may_not_write(capsys):
+  assert demo_command.main(["demo", "--output_dir=/dev/null/demo"]) == 1
+  assert "The system refused '/dev/null/demo" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

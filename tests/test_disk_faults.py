@@ -73,14 +73,21 @@ def test_a_full_disk_ends_a_run_and_keeps_what_was_saved(
       np.testing.assert_array_equal(one.get_tensor(key), other.get_tensor(key))
 
 
-def test_a_full_disk_leaves_no_half_a_data_set(tmp_path):
+# The records of a split, and what is written when all images are done.
+@pytest.mark.parametrize("most_bytes", [1500, 2300])
+def test_a_full_disk_leaves_no_half_a_data_set(tmp_path, most_bytes):
   site = Site(tmp_path)
   site.write("image,patient_id,label", *patients(60))
-  done = limited(["-m", "data.build_tfrecords", *site.flags()], 1500)
+  done = limited(["-m", "data.build_tfrecords", *site.flags()], most_bytes)
   assert done.returncode == 1, done.stderr
-  assert "Traceback" not in done.stderr
-  left = sorted(path.name for path in tmp_path.iterdir())
-  assert set(left) <= {"manifest.csv", "secret-images", "out.id_key"}
+  line = done.stderr.splitlines()[-1]
+  assert line.startswith("The build failed, nothing was written. The system ")
+  assert f"refused '{site.output}': File too large. Raise the limit" in line
+  assert line.count(str(site.output)) == 1
+  for unwanted in ("Traceback", "{{", ".building-"):
+    assert unwanted not in done.stderr
+  left = {path.name for path in tmp_path.iterdir()}
+  assert left == {"manifest.csv", "secret-images"}
   with pytest.raises(dataset_json.DatasetError):
     dataset_json.load(site.output)
   assert site.run() == 0

@@ -320,6 +320,12 @@ def bad_files():
   yield "float", saved(floats, "TIFF"), "floating-point"
   wide = Image.fromarray(np.full((4, 4), 1 << 20, np.int32))
   yield "32 bits", saved(wide, "TIFF"), "0 to 65535"
+  meta = b"\x02\0\0\0UL\4\0\xb4\0\0\0" + bytes(200)
+  yield "DICOM", bytes(128) + b"DICM" + meta, "DICOM.*convert it to PNG or JPEG"
+  yield "DICOM without preamble", meta, "DICOM"
+  implicit = b"\x08\0\5\0\x0a\0\0\0ISO_IR 100" + bytes(200)
+  yield "DICOM of implicit types", implicit, "DICOM"
+  yield "no DICOM", b"\x08\0\5\0\x0b\xff\0\0" + bytes(200), "not JPEG"
 
 
 @pytest.mark.parametrize(
@@ -333,6 +339,9 @@ def test_bad_image_gives_a_reason_without_its_name(tmp_path, source, reason):
     clean_image(path, 512)
   assert "jane_doe" not in str(caught.value)
   assert "0x" not in str(caught.value)  # no address of an object
+  if "damaged (" not in str(caught.value) and "65535" not in reason:
+    with pytest.raises(BadImageError, match=reason):
+      check_header(path)  # Its header shows it.
 
 
 def test_decompression_bomb_is_a_bad_image(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import unicodedata
 
 import pytest
 
@@ -38,7 +39,10 @@ def as_csv(delimiter=",", line_end="\r\n"):
 def read(tmp_path, content, columns=COLUMNS):
   path = tmp_path / "manifest.csv"
   path.write_bytes(content if isinstance(content, bytes) else content.encode())
-  return read_manifest(path, columns)
+  manifest, problems = read_manifest(path, columns)
+  if problems:
+    raise InputError(problems)
+  return manifest
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,17 @@ def test_multi_label_values(tmp_path):
   assert math.isnan(values[2][0])
 
 
+def test_unicode_forms_of_an_id_are_one_patient(tmp_path):
+  names = [unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD")]
+  assert names[0] != names[1]
+  columns = ManifestColumns(bag="study")
+  content = "image,patient_id,study\n" + "".join(
+    f"{i},{name},{name}\n" for i, name in enumerate(names)
+  )
+  rows = read(tmp_path, content, columns).rows
+  assert len({(row.patient, row.bag) for row in rows}) == 1
+
+
 def test_manifest_without_labels(tmp_path):
   manifest = read(tmp_path, "image,patient_id\na,1\n")
   assert manifest.task == "unlabelled"
@@ -116,16 +131,16 @@ HEADER = "image,patient_id,label\n"
 @pytest.mark.parametrize(
   ("content", "message"),
   [
-    ("", "Received an empty file"),
-    ("\n\n", "Received an empty file"),
-    (HEADER, "Received no rows"),
+    ("", "Received: an empty file"),
+    ("\n\n", "Received: an empty file"),
+    (HEADER, "Received: no rows"),
     ("img,patient_id\na,1\n", "row 1: Expected a column 'image'.*'img'"),
     ("image,patient\na,1\n", "Did you mean 'patient'"),
     ("image,patient_id,image\na,1,b\n", "row 1: .*'image' 2 times"),
-    (HEADER + "a,,x\n", "row 2: .*column 'patient_id'. Received an empty"),
-    (HEADER + "a,1,x\n ,2,x\n", "row 3: .*column 'image'. Received an empty"),
-    (HEADER + "a,1\n", "row 2: Expected 3 cells.*Received 2"),
-    (HEADER + "a,1,x,y\n", "row 2: Expected 3 cells.*Received 4"),
+    (HEADER + "a,,x\n", "row 2: .*column 'patient_id'. Received: an empty"),
+    (HEADER + "a,1,x\n ,2,x\n", "row 3: .*column 'image'. Received: an empty"),
+    (HEADER + "a,1\n", "row 2: Expected 3 cells.*Received: 2"),
+    (HEADER + "a,1,x,y\n", "row 2: Expected 3 cells.*Received: 4"),
     (HEADER + "a,1,-1\nb,1,0\n", "row 2: Expected a class number.*'-1'"),
     (HEADER + 'a,1,"x\nb,2,y\n', "row 2: .*end of the file inside"),
     (HEADER + 'a,1,"x"y\n', "row 2: .*breaks its rules"),
@@ -136,12 +151,16 @@ HEADER = "image,patient_id,label\n"
       ",".join(["img", "patient_id", *map(str, range(9000))]) + "\na\n",
       "and 8982 more",
     ),
-    (SPLIT_HEADER + "a,1,\n", "row 2: Expected a split name.*Received ''"),
-    (SPLIT_HEADER + "a,1,tr-ain\n", "Received 'tr-ain'"),
-    (SPLIT_HEADER + "a,1,all\n", "Received 'all'"),
+    (
+      SPLIT_HEADER + "a,1,\n",
+      "row 2: .*column 'split'. Received: an empty cell: fill it in or remove",
+    ),
+    (SPLIT_HEADER + "a,1,x\nb,1,NA\n", "row 3: .*'split'. Received: 'NA'"),
+    (SPLIT_HEADER + "a,1,tr-ain\n", "Received: 'tr-ain'"),
+    (SPLIT_HEADER + "a,1,all\n", "Received: 'all'"),
     (
       SPLIT_HEADER + "a,1,x\nb,1,y\nc,1,x\n",
-      r"row 2: Expected patient '1' in one split. Received 'x' \(rows 2, 4\); "
+      r"row 2: Expected patient '1' in one split. Received: 'x' \(rows 2, 4\); "
       r"'y' \(row 3\)",
     ),
     (b"image,patient_id\n\x81,1\n", "bytes that are none of them"),
@@ -157,7 +176,7 @@ def test_fault(tmp_path, content, message):
 def test_bad_multi_label_value(tmp_path, value):
   columns = ManifestColumns(labels=("x", "y"))
   content = f"image,patient_id,x,y\na,1,1,{value}\n"
-  with pytest.raises(InputError, match=f"row 2: .*'y'. Received '{value}'"):
+  with pytest.raises(InputError, match=f"row 2: .*'y'. Received: '{value}'"):
     read(tmp_path, content, columns)
 
 

@@ -84,6 +84,12 @@ def tuned(clinic, tmp_path_factory):
   return fine_tuned(clinic, tmp_path_factory.mktemp("tuned") / "run")
 
 
+@pytest.fixture(scope="module")
+def of_bags(clinic, tmp_path_factory):
+  folder = tmp_path_factory.mktemp("bags") / "run"
+  return fine_tuned(clinic, folder, unit="bag", bag_views=2)
+
+
 @pytest.fixture
 def predict(clinic, tuned, tmp_path):
   """Predicts to tmp_path/out.csv; returns the status."""
@@ -164,8 +170,8 @@ def test_parquet_holds_the_same(predict, tmp_path, capsys, monkeypatch):
   ]
 
 
-def test_a_bag_has_one_row(predict, clinic, tmp_path):
-  bags = fine_tuned(clinic, tmp_path / "bags", unit="bag", bag_views=2)
+def test_a_bag_has_one_row(predict, of_bags, tmp_path):
+  bags = of_bags
   assert predict(model_dir=bags) == run.DONE
   rows = read(tmp_path / "out.csv")
   assert sorted(row["patient_id"] for row in rows) == [
@@ -183,6 +189,56 @@ def test_a_bag_has_one_row(predict, clinic, tmp_path):
   for one in (*rows, *evaluated):  # The builder draws the order in a bag.
     one["row"] = " ".join(sorted(one["row"].split()))
   assert_as_evaluated(rows, evaluated)
+
+
+def test_equal_bag_ids_of_two_patients_are_two_rows(
+  predict, of_bags, clinic, tmp_path, monkeypatch
+):
+  assert predict(model_dir=of_bags) == run.DONE
+  by_patient = {r["patient_id"]: r for r in read(tmp_path / "out.csv")}
+  lines = (clinic / "new.csv").read_text().splitlines()
+  # Of every patient the study "1"; one has a second one.
+  studies = ["1"] * (len(lines) - 1)
+  studies[0] = "2"
+  rows = [f"{line},{study}" for line, study in zip(lines[1:], studies)]
+  manifest = tmp_path / "studies.csv"
+  manifest.write_text("\n".join([f"{lines[0]},study", *rows]))
+  given = {"manifest": manifest, "bag_column": "study", "model_dir": of_bags}
+  given["output"] = tmp_path / "bags.csv"
+  with monkeypatch.context() as patch:
+    patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
+    assert predict(**given) == run.STOPPED
+  assert predict(**given) == run.DONE
+  found = read(tmp_path / "bags.csv")
+  assert len(found) == len(by_patient) + 1
+  two = [r["patient_id"] for r in found if r["bag_id"] == "2"]
+  assert len(two) == 1
+  for row in found:
+    if row["patient_id"] not in two:
+      before = by_patient[row["patient_id"]]
+      assert row["row"] == before["row"]
+      np.testing.assert_allclose(
+        probabilities(row), probabilities(before), atol=1e-5
+      )
+
+
+def test_several_pages_and_dicom_are_told_at_once(
+  predict, clinic, tmp_path, capsys
+):
+  shutil.copy(clinic / "0-0.jpg", tmp_path / "sound.jpg")
+  pages = [Image.new("L", (9, 9), shade) for shade in (0, 99)]
+  for name in ("a.gif", "b.png", "c.tiff"):
+    pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+  (tmp_path / "d.dcm").write_bytes(bytes(128) + b"DICM" + bytes(99))
+  names = ["sound.jpg", "a.gif", "b.png", "c.tiff", "d.dcm", "none.png"]
+  manifest = tmp_path / "m.csv"
+  manifest.write_text("\n".join(["image", *names]))
+  assert predict(manifest=manifest, image_root=tmp_path) == run.BAD_USE
+  told = capsys.readouterr().err
+  assert told.count("it holds 2 pictures") == 3
+  assert "'d.dcm'. Received: it is a DICOM file" in told
+  assert "'none.png'. Received: there is no such file" in told
+  assert "sound.jpg" not in told
 
 
 def test_it_resumes_where_it_was_stopped(predict, tmp_path, monkeypatch, capfd):

@@ -79,13 +79,13 @@ def test_parse_fractions():
 @pytest.mark.parametrize(
   ("items", "message"),
   [
-    (["train"], "Received 'train'"),
-    (["train=0", "test=1"], "Received 'train=0'"),
-    (["train=nan"], "Received 'train=nan'"),
-    (["tr-ain=1"], "Received 'tr-ain=1'"),
-    (["all=1"], "Received 'all=1'"),
+    (["train"], "Received: 'train'"),
+    (["train=0", "test=1"], "Received: 'train=0'"),
+    (["train=nan"], "Received: 'train=nan'"),
+    (["tr-ain=1"], "Received: 'tr-ain=1'"),
+    (["all=1"], "Received: 'all=1'"),
     (["train=0.5", "train=0.5"], "'train' twice"),
-    (["train=0.8", "test=0.1"], "sum to 1. Received 0.9"),
+    (["train=0.8", "test=0.1"], "sum to 1. Received: 0.9"),
   ],
 )
 def test_bad_fractions(items, message):

@@ -1,9 +1,12 @@
 """`--dataset=NAME`: a TFDS data set as bags."""
 
+import shlex
+
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 import tiny
+from absl import logging
 
 import run
 from data.batches.images import ImageBatches
@@ -132,6 +135,30 @@ def test_what_is_not_there_is_said(prepared, arguments, message):
       data_dir=prepared,
       patient_feature=feature[0] if feature else None,
     )
+
+
+def test_what_is_not_prepared_is_told_how_to_be(tmp_path):
+  folder = tmp_path / "my data"
+  with pytest.raises(ValueError, match="mnist to be prepared in") as caught:
+    tfds_source.tfds_bags("mnist", "train", data_dir=folder)
+  command = str(caught.value).split("`")[1]
+  assert shlex.split(command) == [
+    *("tfds", "build", "mnist"),
+    f"--data_dir={folder}",
+  ]
+
+
+def test_tfds_does_not_log_each_file_that_it_opens(prepared, caplog):
+  verbosity = logging.get_verbosity()
+  logging.set_verbosity(logging.INFO)
+  try:
+    read(tfds_source.tfds_bags("grey", "train", data_dir=prepared))
+    assert logging.get_verbosity() == logging.INFO
+    with pytest.raises(ValueError, match="'gray'"):
+      tfds_source.tfds_bags("gray", "train", data_dir=prepared)
+  finally:
+    logging.set_verbosity(verbosity)
+  assert not caplog.records
 
 
 def test_the_command_pretrains_on_it(prepared, tmp_path):

@@ -30,11 +30,15 @@ def is_clean(_):
   )
 
 
+def pairs(count):
+  return ((f"key {i}", i) for i in range(count))
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_come_in_order_of_the_items(workers):
   with WorkerPool(workers, 100) as pool:
-    results = list(pool.ordered_map(double, range(100), 7))
-  assert results == list(range(0, 200, 2))
+    results = list(pool.ordered_map(double, pairs(100), 7))
+  assert results == [(f"key {i}", 2 * i) for i in range(100)]
 
 
 def test_items_are_taken_a_window_ahead_only():
@@ -43,7 +47,7 @@ def test_items_are_taken_a_window_ahead_only():
   def items():
     for i in range(10_000):
       taken.append(i)
-      yield i
+      yield i, i
 
   with WorkerPool(2, 10_000) as pool:
     results = pool.ordered_map(double, items(), 5)
@@ -59,7 +63,8 @@ def test_workers_start_without_the_callers_main(monkeypatch):
   main.__file__ = "/nonexistent/run.py"
   monkeypatch.setitem(sys.modules, "__main__", main)
   with WorkerPool(2, 100) as pool:
-    assert all(pool.ordered_map(is_clean, range(8), 1))
+    results = pool.ordered_map(is_clean, pairs(8), 1)
+    assert [clean for _, clean in results] == [True] * 8
   assert sys.modules["__main__"] is main
 
 
@@ -68,4 +73,4 @@ def test_dead_worker_is_told():
     WorkerPool(2, 100) as pool,
     pytest.raises(WorkerDiedError, match="memory ran out"),
   ):
-    list(pool.ordered_map(die_at_70, range(100), 4))
+    list(pool.ordered_map(die_at_70, pairs(100), 4))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import itertools
 import os
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from data.builder import rejected
 from data.images import image_files
 from data.images.image_bytes import BadImageError, decodable_bytes
 from data.images.worker_pool import WorkerPool, default_workers
-from data.manifest.manifest import scan_manifest
+from data.manifest.manifest import read_manifest
 from data.manifest.rows import ManifestColumns, ManifestRow
 from data.problems import InputError, as_lines
 from data.views import file_views
@@ -59,7 +58,7 @@ class ListedImages:
     num_images: images of all items, bad ones too.
     digest: hexadecimal; tells one manifest, and one way to read it, from
       another.
-    notes: what the user should know though it is no fault.
+    notes: what the user should know though nothing is wrong.
     bad: position to the reason why the image cannot be taken; `batches` adds
       to it what only decoding shows.
   """
@@ -68,9 +67,12 @@ class ListedImages:
     """See `check_listed`; `files` is `image_files.CheckedFiles`."""
     self._views: file_views.FileViews = views
     self._batch_size = options.eval_batch_size
+    # Without patients, a bag of the manifest is a bag whosesoever it is.
+    patients = manifest.columns.patient is not None
     groups = {}
     for row in manifest.rows:
-      key = row.bag if options.unit == "bag" else row.row
+      bag = row.patient if patients else None, row.bag
+      key = bag if options.unit == "bag" else row.row
       groups.setdefault(key, []).append(row)
     self.items, self._paths, self.bad = [], [], {}
     for rows in groups.values():
@@ -97,14 +99,11 @@ class ListedImages:
 
       def encoded():
         good = (
-          position
+          (position, self._paths[position])
           for position in range(first, self.num_images)
           if self._paths[position] is not None
         )
-        positions, named = itertools.tee(good)
-        paths = (self._paths[position] for position in named)
-        images = pool.ordered_map(read, paths, _CHUNK)
-        for position, image in zip(positions, images):
+        for position, image in pool.ordered_map(read, good, _CHUNK):
           if isinstance(image, BadImageError):
             self.bad[position] = str(image)
           else:
@@ -124,17 +123,18 @@ def _try_read(path, max_side):
 
 
 def read_listed(options):
-  """Reads a manifest, and looks at no image yet.
+  """Reads and checks a manifest, and where its images are to be looked for.
 
   Args:
     options: `ListOptions`.
 
   Returns:
-    The manifest, None where it cannot be read, and what is wrong, a line each.
+    A `manifest.Manifest`, None where its images cannot be looked for, and what
+    is wrong, a line each.
   """
-  faults = list(_bad_paths(options))
+  bad_paths = list(_bad_paths(options))
   if not options.manifest:
-    return None, faults
+    return None, bad_paths
   columns = ManifestColumns(
     image=options.image_column,
     patient=options.patient_column or _PATIENT_COLUMN,
@@ -142,23 +142,23 @@ def read_listed(options):
     optional=frozenset(() if options.patient_column else (_PATIENT_COLUMN,)),
   )
   try:
-    manifest, problems = scan_manifest(Path(options.manifest), columns)
+    manifest, problems = read_manifest(Path(options.manifest), columns)
   except InputError as error:
-    return None, faults + as_lines(error.problems)
-  return manifest, faults + as_lines(problems)
+    return None, bad_paths + as_lines(error.problems)
+  return None if bad_paths else manifest, bad_paths + as_lines(problems)
 
 
 def check_listed(manifest, options, views):
   """Looks at the header of every image file of a manifest.
 
   Args:
-    manifest: what `read_listed` returned.
+    manifest: as `read_listed` returned it.
     options: `ListOptions`.
     views: `file_views.FileViews`.
 
   Returns:
-    `ListedImages`, None where something is wrong, and what is, a line each. Bad
-    images are wrong with `on_bad_image` 'fail' only.
+    `ListedImages`, None where something is wrong, and what is wrong, a line
+    each. Bad images are wrong with `on_bad_image` 'fail' only.
   """
   count = len(manifest.rows)
   with WorkerPool(default_workers(), count) as pool:
@@ -170,14 +170,12 @@ def check_listed(manifest, options, views):
         tqdm.tqdm, desc="Checking images", total=count, unit=" images"
       ),
     )
-  problems = list(files.problems)
+  problems, hints = files.problems, []
   if options.on_bad_image == "fail" and files.bad:
     problems += rejected.problems(manifest.rows, files.bad)
-  faults = as_lines(sorted(problems, key=lambda f: f.row or 0))
-  if options.on_bad_image == "fail" and files.bad:
-    faults.append(rejected.HINT)
-  if faults:
-    return None, faults
+    hints = [rejected.HINT]
+  if problems:
+    return None, as_lines(sorted(problems, key=lambda p: p.row)) + hints
   return ListedImages(manifest, files, options, views), []
 
 
@@ -195,5 +193,7 @@ def _digest(options, views):
   digest = hashlib.sha256(Path(options.manifest).read_bytes())
   root = os.path.realpath(options.image_root)
   columns = options.image_column, options.patient_column, options.bag_column
-  digest.update(repr((root, columns, options.unit, views)).encode())
+  # Bags were those of one id before, of whichever patient.
+  unit = ("patient", "bag") if options.unit == "bag" else options.unit
+  digest.update(repr((root, columns, unit, views)).encode())
   return digest.hexdigest()

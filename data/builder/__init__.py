@@ -1,1 +1,1 @@
-"""From a CSV manifest and a folder of images to bag TFRecords."""
+"""The builder: from a CSV manifest and images to bag TFRecords."""

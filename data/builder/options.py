@@ -1,4 +1,4 @@
-"""What to build, and the checks that need no look at the manifest's rows."""
+"""Options of a build, and the checks that need no look at the manifest."""
 
 from __future__ import annotations
 
@@ -151,22 +151,22 @@ def check_options(options: BuildOptions) -> list[Problem]:
 def _check_values(options: BuildOptions):
   for flag in ("manifest", "image_root", "output_dir"):
     if not getattr(options, flag):
-      yield f"--{flag}: Expected a path. Received nothing."
+      yield f"--{flag}: Expected a path. Received: nothing."
   for flag in ("image_column", "patient_column"):
     if not getattr(options, flag):
-      yield f"--{flag}: Expected the name of a column. Received nothing."
+      yield f"--{flag}: Expected the name of a column. Received: nothing."
   for flag in ("max_side", "workers", "images_per_shard"):
     value = getattr(options, flag)
     if value is not None and value < 1:
-      yield f"--{flag}: Expected a number from 1 up. Received {value}."
+      yield f"--{flag}: Expected a number from 1 up. Received: {value}."
   if options.on_bad_image not in ON_BAD_IMAGE:
     yield (
-      f"--on_bad_image: Expected {' or '.join(ON_BAD_IMAGE)}. Received "
+      f"--on_bad_image: Expected {' or '.join(ON_BAD_IMAGE)}. Received: "
       f"{options.on_bad_image!r}."
     )
   if options.name and not _NAME.fullmatch(options.name):
     yield (
-      "--name: Expected a letter, then letters, digits and _. Received "
+      "--name: Expected a letter, then letters, digits and _. Received: "
       f"{options.name!r}."
     )
 
@@ -176,18 +176,18 @@ def _check_label_and_split(options: BuildOptions):
   if options.label_column and names:
     yield (
       "Expected --label_column (one class an image) or --label_columns "
-      "(several findings an image). Received both."
+      "(several findings an image). Received: both."
     )
   if len(set(names)) < len(names) or not all(names):
     yield (
-      "--label_columns: Expected the names of different columns. Received "
+      "--label_columns: Expected the names of different columns. Received: "
       f"{','.join(names)!r}."
     )
   yield from _check_metadata(options)
   if options.split_column and options.split_fractions:
     yield (
       "Expected --split_column (splits as given) or --split_fractions (splits "
-      "to draw). Received both."
+      "to draw). Received: both."
     )
   if options.split_fractions:
     try:
@@ -200,7 +200,7 @@ def _check_metadata(options: BuildOptions):
   names = options.metadata_columns
   if len(set(names)) < len(names) or not all(names):
     yield (
-      "--metadata_columns: Expected the names of different columns. Received "
+      "--metadata_columns: Expected the names of different columns. Received: "
       f"{','.join(names)!r}."
     )
   columns = options.columns()
@@ -210,19 +210,19 @@ def _check_metadata(options: BuildOptions):
     if name in taken:
       yield (
         "--metadata_columns: Expected columns of no other use; ids and paths "
-        f"are never stored. Received {name!r}."
+        f"are never stored. Received: {name!r}."
       )
     elif name and not _FEATURE_NAME.fullmatch(name):
       yield (
         "--metadata_columns: Expected names of letters, digits, spaces, _ and "
-        f"-. Received {name!r}: rename the column."
+        f"-. Received: {name!r}: rename the column."
       )
 
 
 def _check_image_root(image_root: str):
   if not os.path.isdir(image_root):
     yield (
-      "--image_root: Expected the folder of the images. Received "
+      "--image_root: Expected the folder of the images. Received: "
       f"{image_root!r}, which is not a folder."
     )
 
@@ -231,13 +231,13 @@ def _check_output(options: BuildOptions):
   output, key_path = options.output_path, options.key_path
   if os.path.lexists(output) and not output.is_dir():
     yield (
-      "--output_dir: Expected a folder to write. Received "
+      "--output_dir: Expected a folder to write. Received: "
       f"{options.output_dir!r}, which is a file."
     )
   elif output.is_dir() and any(output.iterdir()):
     yield (
       "--output_dir: Expected a folder that does not exist yet or is empty. "
-      f"Received {options.output_dir!r}, which holds files: remove it or name "
+      f"Received: {options.output_dir!r}, which holds files: remove it or name "
       "another."
     )
   yield from _check_writable("--output_dir", output)
@@ -245,7 +245,8 @@ def _check_output(options: BuildOptions):
   if output == real_key or output in real_key.parents:
     yield (
       "--id_key_file: Expected a file outside of the output folder, which is "
-      f"there to be shared while the key is not. Received {str(key_path)!r}."
+      f"there to be shared while the key is not. Received: {str(key_path)!r}: "
+      "name a file elsewhere."
     )
   elif options.id_key_file and not key_path.exists():
     yield from _check_writable("--id_key_file", key_path)
@@ -255,9 +256,12 @@ def _check_writable(flag: str, path: Path):
   """Finds out whether `path` can be made, with folders that are missing."""
   parent = next(p for p in path.parents if os.path.lexists(p))
   if not parent.is_dir():
-    yield f"{flag}: Expected a path in a folder. Received the file {parent}."
+    yield (
+      f"{flag}: Expected a path in a folder. Received: {str(path)!r}, and "
+      f"{str(parent)!r} is a file: name another place."
+    )
   elif not os.access(parent, os.W_OK | os.X_OK):
     yield (
-      f"{flag}: Expected a path that can be written. Received {str(path)!r}, "
-      f"and no right to write in {str(parent)!r}."
+      f"{flag}: Expected a path that can be written. Received: {str(path)!r}, "
+      f"and no right to write in {str(parent)!r}: name another place."
     )

@@ -1,4 +1,4 @@
-"""Decides, before any image is converted, which bag goes where."""
+"""Plan of a build: which bag goes to which split and shard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images that could not be read: told to the user, or listed in a file."""
+"""Rejected images: told to the user, or listed in a file."""
 
 from __future__ import annotations
 

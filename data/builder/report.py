@@ -1,22 +1,48 @@
-"""What a build tells the user: notes, counts, and what to do next."""
+"""Report of a build: notes, counts, and what to do next."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from data.builder.options import BuildOptions
 from data.manifest import pseudonyms
 from data.manifest.manifest import Manifest
+from data.problems import counted
 from data.records.dataset_json import DatasetDescription, SplitDescription
 
 _CLASSES_SHOWN = 12
 _SIZES_SHOWN = 10
 _ROWS_SHOWN = 5
+# What is measured on fewer says little.
+_FEW_PATIENTS = 10
+_MORE_PATIENTS = (
+  "More patients, or a larger share in --split_fractions, would help."
+)
 
 # --train_batch_size of run.py.
 _DEFAULT_BATCH = 512
+
+
+@dataclass(frozen=True)
+class BuildResult:
+  """A finished build.
+
+  Attributes:
+    output_dir: the folder written.
+    description: what it holds.
+    rejected: images left out.
+    key_path: where the key of the pseudonyms is.
+    notes: what the user should know.
+  """
+
+  output_dir: Path
+  description: DatasetDescription
+  rejected: int
+  key_path: Path
+  notes: tuple[str, ...]
 
 
 def notes_before(options: BuildOptions, manifest: Manifest) -> list[str]:
@@ -54,9 +80,10 @@ def notes_after(
   if repeated:
     rows = ", ".join(str(row) for row in sorted(repeated)[:_ROWS_SHOWN])
     more = ", ..." if len(repeated) > _ROWS_SHOWN else ""
+    equal = "image equals" if len(repeated) == 1 else "images equal"
     yield (
-      f"{len(repeated):,} images equal one of another row to the bit: row "
-      f"{rows}{more}. Under two patients, one image may be in two splits."
+      f"{len(repeated):,} {equal} one of another row to the bit: row {rows}"
+      f"{more}. Under two patients, one image may be in two splits."
     )
   sizes = {m for s in description.splits.values() for m in s.bag_sizes}
   if sizes == {1}:
@@ -64,37 +91,66 @@ def notes_after(
       "Every bag holds one image: there are no distinct images to pair, so "
       "MICLe is SimCLR on this data set."
     )
+  if description.task == "multi_class" and len(description.class_names) == 1:
+    yield (
+      f"All labels are of one class, {description.class_names[0]!r}: there is "
+      "nothing that fine-tuning could tell apart."
+    )
+  if description.options["splits"] == "drawn":
+    yield from _notes_of_drawn(description)
   train = description.splits.get("train")
   if train is None:
-    yield "There is no split named 'train': pass --train_split to run.py."
+    if set(description.splits) != {"test"}:
+      yield "There is no split named 'train': pass --train_split to run.py."
     return
   for split, content in description.splits.items():
-    unseen = [
-      name
-      for name in description.class_names
-      if _positives(content, name) and not _positives(train, name)
-    ]
+    unseen = _lacking(description, train, content)
     if unseen and train.labelled_images:
+      yield f"Labels in {split!r} that no image of 'train' has: {unseen}."
+
+
+def _notes_of_drawn(description: DatasetDescription) -> Iterator[str]:
+  """Yields for which drawn splits no figure, or none that holds, can be had."""
+  for name, split in description.splits.items():
+    if name == "train":
+      continue
+    if split.patients < _FEW_PATIENTS:
       yield (
-        f"Labels in {split!r} that no image of 'train' has: "
-        f"{', '.join(unseen)}."
+        f"The drawn split {name!r} has {counted(split.patients, 'patient')}: "
+        f"what is measured on fewer than {_FEW_PATIENTS} says little. "
+        f"{_MORE_PATIENTS}"
+      )
+    missing = _lacking(description, split, *description.splits.values())
+    if missing:
+      yield (
+        f"The drawn split {name!r} has no image of {missing}: nothing can be "
+        f"measured of that there. {_MORE_PATIENTS}"
       )
 
 
-def summary(
+def _lacking(
   description: DatasetDescription,
-  output_dir: Path,
-  key_path: Path,
-  rejected: int,
-  notes: tuple[str, ...],
+  split: SplitDescription,
+  *others: SplitDescription,
 ) -> str:
+  """Returns the names of which others have images, and `split` none."""
+  return ", ".join(
+    repr(name)
+    for name in description.class_names
+    if not _positives(split, name)
+    and any(_positives(other, name) for other in others)
+  )
+
+
+def summary(result: BuildResult) -> str:
   """Returns the lines printed at the end of a build."""
-  lines = [f"Wrote {str(output_dir)!r} ({description.task}):"]
+  description = result.description
+  lines = [f"Wrote {str(result.output_dir)!r} ({description.task}):"]
   for name, split in description.splits.items():
     lines.append(
-      f"  {name}: {split.patients:,} patients, {split.bags:,} bags, "
-      f"{split.images:,} images, {split.labelled_images:,} labelled, "
-      f"{split.shards} files"
+      f"  {name}: {counted(split.patients, 'patient')}, "
+      f"{counted(split.bags, 'bag')}, {counted(split.images, 'image')}, "
+      f"{split.labelled_images:,} labelled, {counted(split.shards, 'file')}"
     )
     lines.append(f"    images a bag: {_bag_sizes(split)}")
     if split.label_counts:
@@ -104,31 +160,36 @@ def summary(
     f"  image sizes: {sizes.min_width} to {sizes.max_width} wide, "
     f"{sizes.min_height} to {sizes.max_height} high"
   )
-  if rejected:
+  if result.rejected:
     lines.append(
-      f"  {rejected:,} images rejected: rejected.csv has the manifest rows and "
-      "reasons"
+      f"  {counted(result.rejected, 'image')} rejected: rejected.csv has the "
+      "manifest rows and reasons"
     )
-  lines += [f"Note: {note}" for note in notes]
+  lines += [f"Note: {note}" for note in result.notes]
   lines += [
-    f"Key of the pseudonyms: {key_path}",
+    f"Key of the pseudonyms: {shlex.quote(str(result.key_path))}",
     "  Keep it (a later build gives the same pseudonyms), and never share it.",
     "Next:",
-    "  python run.py --mode=pretrain --use_micle "
-    f"--data_dir={shlex.quote(str(output_dir))} "
-    f"--model_dir=runs/{description.name}" + _batch_size(description),
+    f"  {_next_command(description, result.output_dir)}",
   ]
   return "\n".join(lines)
 
 
-def _batch_size(description: DatasetDescription) -> str:
-  """Returns the flag that a split of fewer bags than a batch needs."""
-  bags = next(iter(description.splits.values())).bags
-  if "train" in description.splits:
-    bags = description.splits["train"].bags
-  if bags >= _DEFAULT_BATCH or bags < 2:
-    return ""
-  return f" --train_batch_size={2 ** (bags.bit_length() - 1)}"
+def _next_command(description: DatasetDescription, output_dir: Path) -> str:
+  """Returns a command that takes the data set, quoted for the shell."""
+  data_dir = f"--data_dir={output_dir}"
+  splits = description.splits
+  if set(splits) == {"test"}:
+    words = ["--mode=eval", data_dir, "--eval_split=test", "--model_dir=TUNED"]
+  else:
+    train = "train" if "train" in splits else next(iter(splits))
+    words = ["--mode=pretrain", "--use_micle", data_dir]
+    words += [f"--model_dir=runs/{description.name}"]
+    words += [] if train == "train" else [f"--train_split={train}"]
+    bags = splits[train].bags
+    if 2 <= bags < _DEFAULT_BATCH:  # A split of fewer than a batch.
+      words.append(f"--train_batch_size={2 ** (bags.bit_length() - 1)}")
+  return shlex.join(["python", "run.py", *words])
 
 
 def _positives(split: SplitDescription, name: str) -> int:

@@ -1,16 +1,18 @@
-"""Writes the records of a split to shards, and TFDS's metadata beside them."""
+"""Shards of records, and TFDS's metadata beside them."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from data.builder.tally import Shard
 from data.records.dataset_json import shard_name
 
 _DESCRIPTION = (
@@ -24,43 +26,49 @@ class SplitWriter:
   whose images are all rejected may leave a shard without a record.
 
   Attributes:
-    shard_bags: bags, a record each, of each shard that has any.
-    shard_bytes: length in bytes of each of these files.
+    shards: those that have a record.
   """
 
   def __init__(self, folder: Path, name: str, split: str):
     """Prepares to write to `folder`."""
     self._folder, self._name, self._split = folder, name, split
-    self._parts: list[Path] = []
-    self.shard_bags: list[int] = []
-    self.shard_bytes: list[int] = []
+    self.shards: list[Shard] = []
 
-  def write_shard(self, records: Iterable[bytes]) -> None:
-    """Writes serialized records to the next shard."""
-    part = self._folder / f"{self._name}-{self._split}.part{len(self._parts)}"
-    count = 0
-    try:
-      with tf.io.TFRecordWriter(str(part)) as writer:
-        for record in records:
-          writer.write(record)
-          count += 1
-    except tf.errors.OpError as error:  # no space left on the disk
-      raise OSError(f"Cannot write {str(part)!r}: {error.message}") from error
-    if count:
-      with open(part, "rb") as file:
-        os.fsync(file.fileno())
-      self._parts.append(part)
-      self.shard_bags.append(count)
-      self.shard_bytes.append(part.stat().st_size)
+  def write_shard(self, records: Iterable[tuple[bytes, int]]) -> None:
+    """Writes serialized records, each given with its images' number."""
+    part = self._part(len(self.shards))
+    bags = images = 0
+    with _system_errors(), tf.io.TFRecordWriter(str(part)) as writer:
+      for record, images_of_bag in records:
+        writer.write(record)
+        bags += 1
+        images += images_of_bag
+    if bags:
+      self.shards.append(Shard(bags, images, part.stat().st_size))
     else:
       part.unlink()
 
   def finish(self) -> None:
     """Gives the shards their final names."""
-    total = len(self._parts)
-    for shard, part in enumerate(self._parts):
+    total = len(self.shards)
+    for shard in range(total):
       name = shard_name(self._name, self._split, shard, total)
-      os.rename(part, self._folder / name)
+      os.rename(self._part(shard), self._folder / name)
+
+  def _part(self, shard: int) -> Path:
+    return self._folder / f"{self._name}-{self._split}.part{shard}"
+
+
+@contextlib.contextmanager
+def _system_errors() -> Iterator[None]:
+  """Raises what TensorFlow tells of the system as an `OSError`."""
+  try:
+    yield
+  except tf.errors.OpError as error:
+    for number in errno.errorcode:
+      if os.strerror(number) in error.message:
+        raise OSError(number, os.strerror(number)) from error
+    raise
 
 
 def write_tfds_metadata(
@@ -101,13 +109,13 @@ def write_tfds_metadata(
   splits = [
     tfds.core.SplitInfo(
       name=split,
-      shard_lengths=writer.shard_bags,
-      num_bytes=sum(writer.shard_bytes),
+      shard_lengths=[shard.bags for shard in writer.shards],
+      num_bytes=sum(shard.length for shard in writer.shards),
       filename_template=template.replace(split=split),
     )
     for split, writer in writers.items()
   ]
-  with contextlib.redirect_stdout(io.StringIO()):
+  with _system_errors(), contextlib.redirect_stdout(io.StringIO()):
     tfds.folder_dataset.write_metadata(
       data_dir=folder,
       features=features,

@@ -1,10 +1,12 @@
-"""Counts what is written while it is written."""
+"""Counts of what a build writes, for `dataset.json`."""
 
 from __future__ import annotations
 
 import collections
 import hashlib
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from data.images.image_bytes import CleanImage
 from data.records.dataset_json import (
@@ -16,12 +18,25 @@ from data.records.dataset_json import (
 _VALUE_NAMES = {1.0: "1", 0.0: "0", -1.0: "-1"}
 
 
+class Shard(NamedTuple):
+  """What one file of records holds.
+
+  Attributes:
+    bags: a record each.
+    images: of all bags.
+    length: in bytes.
+  """
+
+  bags: int
+  images: int
+  length: int
+
+
 class SplitTally:
   """Counts the bags of one split.
 
   Attributes:
     patients: pseudonyms of the patients so far.
-    shard_images: images of each shard that has any, up to the last one ended.
   """
 
   def __init__(self, task: str, class_names: tuple[str, ...]):
@@ -29,7 +44,6 @@ class SplitTally:
     self._multi_label = task == "multi_label"
     self._class_names = class_names
     self.patients: set[str] = set()
-    self.shard_images: list[int] = []
     self._bag_sizes = collections.Counter()
     self._labelled = 0
     if self._multi_label:
@@ -51,21 +65,13 @@ class SplitTally:
         self._labelled += 1
         self._counts[label] += 1
 
-  def end_shard(self) -> None:
-    """Notes how many images were counted since the last shard ended."""
-    images = self.images - sum(self.shard_images)
-    if images:
-      self.shard_images.append(images)
-
   @property
   def images(self) -> int:
     """Images counted so far."""
     return sum(size * bags for size, bags in self._bag_sizes.items())
 
-  def describe(
-    self, shard_bytes: list[int], shard_bags: list[int]
-  ) -> SplitDescription:
-    """Returns the counts, with the lengths of the files and their bags."""
+  def describe(self, shards: Sequence[Shard]) -> SplitDescription:
+    """Returns the counts, given the files that were written."""
     return SplitDescription(
       patients=len(self.patients),
       bags=sum(self._bag_sizes.values()),
@@ -73,11 +79,11 @@ class SplitTally:
       labelled_images=self._labelled,
       label_counts=self._counts,
       bag_sizes=dict(sorted(self._bag_sizes.items())),
-      shards=len(shard_bytes),
-      shard_bytes=tuple(shard_bytes),
+      shards=len(shards),
+      shard_bytes=tuple(shard.length for shard in shards),
       patient_digest=patient_digest(self.patients),
-      shard_bags=tuple(shard_bags),
-      shard_images=tuple(self.shard_images),
+      shard_bags=tuple(shard.bags for shard in shards),
+      shard_images=tuple(shard.images for shard in shards),
     )
 
 

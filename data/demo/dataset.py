@@ -1,4 +1,4 @@
-"""Demo data: a synthetic multi-view data set, deterministic from a seed.
+"""The demo's data: synthetic, several views a patient, fixed by a seed.
 
 Skin lesions photographed by hand. A patient has one condition and 1 to 6
 photographs, each of another of the patient's lesions. The condition (the label)
@@ -30,6 +30,8 @@ import numpy as np
 from data.builder import build
 from data.demo.lesions import CONDITIONS, draw_lesion
 from data.demo.photographs import EXTERNAL, HOME, Photograph, photograph
+from data.manifest import pseudonyms
+from data.problems import DataError
 
 # Where run.py keeps the demo's records.
 RECORDS = os.path.join("runs", "demo-data")
@@ -62,14 +64,6 @@ def draw_patient(
   return condition, images
 
 
-def _replace_file(path: str, content: bytes):
-  """Writes a file whole or not at all."""
-  partial = f"{path}.{os.getpid()}.partial"
-  with open(partial, "wb") as file:
-    file.write(content)
-  os.replace(partial, path)
-
-
 def write_demo(
   output_dir: str | os.PathLike,
   *,
@@ -91,7 +85,8 @@ def write_demo(
   Raises:
     ValueError: The seed or a number of patients is out of range, or a split
       is unknown.
-    FileExistsError: There is a manifest already.
+    DataError: There is a manifest already.
+    OSError: The folder cannot be written.
   """
   patients = PATIENTS if patients is None else patients
   if seed < 0:
@@ -105,7 +100,10 @@ def write_demo(
     )
   manifest = os.path.join(output_dir, "manifest.csv")
   if os.path.exists(manifest):
-    raise FileExistsError(f"Expected no manifest yet. Found: {manifest}")
+    raise DataError(
+      f"Expected a folder without a manifest. Received: {manifest!r}: name "
+      "another folder, or remove it."
+    )
   os.makedirs(os.path.join(output_dir, "images"), exist_ok=True)
   table = io.StringIO()
   rows = csv.writer(table, lineterminator="\n")
@@ -117,9 +115,14 @@ def write_demo(
       condition, images = draw_patient(split, i, seed)
       for j, image in enumerate(images):
         name = f"images/{patient_id}-{j}.jpg"
-        _replace_file(os.path.join(output_dir, name), image.jpeg)
+        with open(os.path.join(output_dir, name), "wb") as file:
+          file.write(image.jpeg)
         rows.writerow([name, patient_id, condition, split, clinic, image.skin])
-  _replace_file(manifest, table.getvalue().encode())
+  # Whole or not at all: where it is, all images are.
+  partial = f"{manifest}.partial"
+  with open(partial, "w", encoding="utf-8", newline="") as file:
+    file.write(table.getvalue())
+  os.replace(partial, manifest)
   return manifest
 
 
@@ -138,11 +141,10 @@ def demo_records(output_dir: str | os.PathLike) -> str:
   if not os.path.exists(manifest) and not os.path.exists(records):
     write_demo(images)
   if not os.path.exists(records):
-    key = f"{records}.id_key"
-    _replace_file(key, _ID_KEY.encode())
-    os.chmod(key, 0o600)
     options = build.BuildOptions(
       manifest, images, records, metadata_columns=METADATA_COLUMNS
     )
+    options.key_path.unlink(missing_ok=True)
+    pseudonyms.write_key(options.key_path, bytes.fromhex(_ID_KEY))
     build.build(options, show_progress=True)
   return records

@@ -1,4 +1,4 @@
-"""Stored images to pixels, by TensorFlow."""
+"""Decoding of stored images, by TensorFlow."""
 
 from __future__ import annotations
 

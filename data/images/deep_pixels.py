@@ -1,4 +1,4 @@
-"""Brings pixels of more than 8 bits to 8, over the full range of the format.
+"""Conversion of 12 and 16 bits a channel to 8, over the format's full range.
 
 0 to 65535 becomes 0 to 255: divided by 257 and rounded.
 """

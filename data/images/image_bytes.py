@@ -1,4 +1,4 @@
-"""One source image file to clean JPEG or PNG bytes.
+"""Conversion of one image file to clean JPEG or PNG bytes.
 
 Clean: upright, 8 bits a channel, gray or RGB, no longer than wanted, and
 without metadata. Imports neither TensorFlow nor anything that does: worker
@@ -11,13 +11,14 @@ import contextlib
 import io
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from data.images import deep_pixels
+from data.images import deep_pixels, dicom
 from data.images.jpeg_segments import NotCopyableError, strip_jpeg
 
 # Pillow would run external programs for some others. MPO opens as JPEG.
@@ -62,15 +63,11 @@ def check_header(path: str | os.PathLike) -> None:
   """Opens an image file and reads its header, not its pixels.
 
   Raises:
-    BadImageError: with the reason.
+    BadImageError: it is no image, or one that cannot be stored (several
+      pictures, floating-point pixels, DICOM).
   """
-  try:
-    with warnings.catch_warnings():
-      warnings.simplefilter("ignore")
-      with Image.open(path, formats=FORMATS) as image:
-        _reject_kind(image)
-  except Exception as error:  # decoders raise all sorts
-    raise _explain(error) from error
+  with _explained(path), Image.open(path, formats=FORMATS) as image:
+    _reject_kind(image)
 
 
 def clean_image(path: str | os.PathLike, max_side: int) -> CleanImage:
@@ -92,7 +89,8 @@ def clean_image(path: str | os.PathLike, max_side: int) -> CleanImage:
   Raises:
     BadImageError: with the reason.
   """
-  return _checked(path, lambda source: _clean(source, max_side))
+  with _explained(path):
+    return _clean(Path(path).read_bytes(), max_side)
 
 
 def decodable_bytes(path: str | os.PathLike | bytes, max_side: int) -> bytes:
@@ -109,24 +107,14 @@ def decodable_bytes(path: str | os.PathLike | bytes, max_side: int) -> bytes:
   Raises:
     BadImageError: as `clean_image`.
   """
-  return _checked(path, lambda source: _decodable(source, max_side))
-
-
-def _checked(path, convert):
-  """Returns `convert(bytes)`, with what it raises explained."""
-  try:
-    with warnings.catch_warnings():
-      warnings.simplefilter("ignore")
-      source = path if isinstance(path, bytes) else Path(path).read_bytes()
-      return convert(source)
-  except Exception as error:  # decoders raise all sorts
-    raise _explain(error) from error
+  with _explained(path):
+    source = path if isinstance(path, bytes) else Path(path).read_bytes()
+    return _decodable(source, max_side)
 
 
 def _decodable(source: bytes, max_side: int) -> bytes:
   with Image.open(io.BytesIO(source), formats=FORMATS) as image:
     _reject_kind(image)
-    _reject_several(image)
     if image.format == "PNG" and _is_sound_png(source):
       image.load()
       return source
@@ -153,7 +141,6 @@ def _is_sound_png(source: bytes) -> bool:
 def _clean(source: bytes, max_side: int) -> CleanImage:
   with Image.open(io.BytesIO(source), formats=FORMATS) as image:
     _reject_kind(image)
-    _reject_several(image)
     # PNG looks for EXIF behind the pixels, and loads them to do so.
     deep_colour = deep_pixels.is_deep_colour(image)
     orientation = _orientation(image)
@@ -197,14 +184,13 @@ def _load(image: Image.Image, source: bytes, deep_colour: bool) -> Image.Image:
 
 
 def _reject_kind(image: Image.Image) -> None:
+  """Refuses what its header shows to be no picture that can be stored."""
   if image.mode == "F":
     raise BadImageError(
       "its pixels are floating-point numbers: convert it to 8 or 16 bits"
     )
-
-
-def _reject_several(image: Image.Image) -> None:
-  if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+  # To count pictures is slow; whether there is a second one is known at once.
+  if getattr(image, "is_animated", False) and image.format != "MPO":
     raise BadImageError(
       f"it holds {image.n_frames} pictures (pages or frames): store each in "
       "a file of its own"
@@ -262,11 +248,26 @@ def _encode(pixels: Image.Image, lossy: bool) -> CleanImage:
   return CleanImage(buffer.getvalue(), *clean.size)
 
 
-def _explain(error: Exception) -> BadImageError:
+@contextlib.contextmanager
+def _explained(source: str | os.PathLike | bytes) -> Iterator[None]:
+  """Raises what decoders raise as a `BadImageError`, and hides warnings."""
+  try:
+    with warnings.catch_warnings():
+      warnings.simplefilter("ignore")
+      yield
+  except Exception as error:  # decoders raise all sorts
+    raise _explain(error, source) from error
+
+
+def _explain(
+  error: Exception, source: str | os.PathLike | bytes
+) -> BadImageError:
   """Returns the error with a reason that names no file."""
   if isinstance(error, BadImageError):
     return error
   if isinstance(error, UnidentifiedImageError):
+    if dicom.is_dicom(_head(source)):
+      return BadImageError(dicom.ADVICE)
     return BadImageError(f"it is damaged, or not {_KINDS}")
   if isinstance(error, Image.DecompressionBombError):
     limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
@@ -281,3 +282,10 @@ def _explain(error: Exception) -> BadImageError:
   truncated = "truncated" in str(error).lower()
   reason = "truncated" if truncated else type(error).__name__
   return BadImageError(f"it is damaged ({reason})")
+
+
+def _head(source: str | os.PathLike | bytes) -> bytes:
+  if isinstance(source, bytes):
+    return source[: dicom.HEAD_BYTES]
+  with open(source, "rb") as file:
+    return file.read(dicom.HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""Checks the image files that a manifest names, before they are converted."""
+"""Checks of the image files that a manifest names: places and headers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ImageFile(NamedTuple):
 
   Attributes:
     path: real path, symbolic links followed; '' when it leaves the root.
-    kind: name of the fault, '' when there is none.
+    kind: name of the problem, '' when there is none.
     reason: why, without naming a file.
   """
 
@@ -38,9 +38,9 @@ class CheckedFiles(NamedTuple):
 
   Attributes:
     paths: real path of each row's image, by row number; sound ones only.
-    bad: faults of image files (missing, not readable, not an image) as
+    bad: problems of image files (missing, not readable, not one image) as
       {row number: (kind, reason)}.
-    problems: faults of the manifest: paths that leave the image root, images
+    problems: problems of the manifest: paths that leave the image root, images
       that are listed twice.
   """
 
@@ -63,16 +63,16 @@ def check_image_files(
     pool: does the work.
     progress: wraps the iterable of results, for a progress bar.
   """
-  check = functools.partial(check_one, root=os.path.realpath(image_root))
-  results: Iterable[ImageFile] = progress(
-    pool.ordered_map(check, (row.image for row in rows), _CHUNK)
+  check = functools.partial(_check_one, root=os.path.realpath(image_root))
+  results: Iterable[tuple[ManifestRow, ImageFile]] = progress(
+    pool.ordered_map(check, ((row, row.image) for row in rows), _CHUNK)
   )
   paths, bad, problems = {}, {}, []
   first_row: dict[str, ManifestRow] = {}
-  for file, row in zip(results, rows):
+  for row, file in results:
     if not file.path:
       message = (
-        f"Expected an image inside --image_root. Received {row.image!r}, "
+        f"Expected an image inside --image_root. Received: {row.image!r}, "
         f"{file.reason}."
       )
       problems.append(Problem(file.kind, message, row.row))
@@ -87,7 +87,7 @@ def check_image_files(
   return CheckedFiles(paths, bad, problems)
 
 
-def check_one(image: str, root: str) -> ImageFile:
+def _check_one(image: str, root: str) -> ImageFile:
   """Finds and checks one image; `root` is a real path."""
   try:
     path = _find(image, root)
@@ -135,12 +135,12 @@ def _find(image: str, root: str) -> str | None:
 def _listed_twice(row: ManifestRow, first: ManifestRow) -> Problem:
   if row.patient != first.patient:
     message = (
-      f"Expected each image under one patient. Received {row.image!r} under "
+      f"Expected each image under one patient. Received: {row.image!r} under "
       f"{row.patient!r} here and under {first.patient!r} in row {first.row}."
     )
     return Problem("image of two patients", message, row.row)
   message = (
-    f"Expected each image once. Received {row.image!r} again, which row "
+    f"Expected each image once. Received: {row.image!r} again, which row "
     f"{first.row} lists already: remove one of the rows."
   )
   return Problem("duplicate image", message, row.row)

@@ -1,4 +1,4 @@
-"""Copies a JPEG's coded picture, bit for bit, and nothing else of the file.
+"""Lossless copy of a JPEG's coded picture, and of nothing else in the file.
 
 A JPEG is a list of marker segments. Those needed to decode the picture are
 kept: tables, frame, scans, and in canonical form the two application segments

@@ -1,4 +1,4 @@
-"""Maps a function over many items on all cores, in order, in flat memory."""
+"""Parallel map over many items: on all cores, in order, in flat memory."""
 
 from __future__ import annotations
 
@@ -64,31 +64,36 @@ class WorkerPool:
       self._executor.shutdown(wait=True, cancel_futures=True)
 
   def ordered_map(
-    self, function: Callable[[Any], Any], items: Iterable[Any], chunk: int
-  ) -> Iterator[Any]:
-    """Yields function(item) for each item, in the order of the items.
+    self,
+    function: Callable[[Any], Any],
+    pairs: Iterable[tuple[Any, Any]],
+    chunk: int,
+  ) -> Iterator[tuple[Any, Any]]:
+    """Yields (key, function(item)) for each pair (key, item), in their order.
 
     Args:
       function: picklable, of a module that is cheap to import.
-      items: taken only as far as results are asked for, and a window ahead.
+      pairs: what tells an item, which stays in this process, and the item.
+        They are taken only as far as results are asked for, and a window ahead.
       chunk: items that travel to a worker at once.
 
     Raises:
       WorkerDiedError: a worker process ended by itself.
     """
     if self._executor is None:
-      yield from map(function, items)
+      yield from ((key, function(item)) for key, item in pairs)
       return
-    items = iter(items)
-    chunks = iter(lambda: list(itertools.islice(items, chunk)), [])
+    pairs = iter(pairs)
+    chunks = iter(lambda: list(itertools.islice(pairs, chunk)), [])
     pending = collections.deque()
     try:
       for batch in chunks:
-        pending.append(self._submit(function, batch))
+        keys, items = zip(*batch)
+        pending.append((keys, self._submit(function, items)))
         if len(pending) >= self._workers * _CHUNKS_AHEAD_PER_WORKER:
-          yield from pending.popleft().result()
+          yield from _results(*pending.popleft())
       while pending:
-        yield from pending.popleft().result()
+        yield from _results(*pending.popleft())
     except BrokenProcessPool as error:
       raise WorkerDiedError(
         "A worker process died, most often because memory ran out. Try fewer "
@@ -98,6 +103,10 @@ class WorkerPool:
   def _submit(self, function, batch) -> futures.Future:
     with _clean_start():
       return self._executor.submit(_map_batch, function, batch)
+
+
+def _results(keys, future) -> Iterator[tuple[Any, Any]]:
+  return zip(keys, future.result())
 
 
 def _map_batch(function, batch):

@@ -1,4 +1,6 @@
-"""Reads a table as Excel, R and pandas write it: encoding and separator found.
+"""CSV tables as Excel, R and pandas write them: encoding, separator, rows.
+
+Encoding and separator are found from the file.
 
 Rows are numbered as a spreadsheet shows them: the header is row 1, a blank
 line counts, a cell with line breaks does not make new rows.
@@ -73,17 +75,17 @@ def open_table(path: Path, wanted: tuple[str, ...] = ()) -> Table:
       sep_line = _SEP_LINE.match(lines.readline())
   except OSError as error:
     raise _error(
-      f"Expected the manifest as a CSV file. Received {str(path)!r}: "
+      f"Expected the manifest as a CSV file. Received: {str(path)!r}: "
       f"{error.strerror or error}."
     ) from error
   delimiters = (sep_line[1],) if sep_line else _DELIMITERS
   skip_lines = 1 if sep_line else 0
-  best, faults = None, []
+  best, problems = None, []
   for delimiter in delimiters:
     try:
       first = next(_records(path, encoding, delimiter, skip_lines), None)
     except InputError as error:
-      faults.append(error)
+      problems.append(error)
       continue
     if first is None:
       continue
@@ -91,16 +93,16 @@ def open_table(path: Path, wanted: tuple[str, ...] = ()) -> Table:
     if best is None or found > best[0]:
       best = found, delimiter, first
   if best is None:
-    if faults:
-      raise faults[0]
+    if problems:
+      raise problems[0]
     raise _error(
-      f"Expected a header and rows in {str(path)!r}. Received an empty file."
+      f"Expected a header and rows in {str(path)!r}. Received: an empty file."
     )
   _, delimiter, (header_row, header) = best
   if len(header) > _MOST_COLUMNS:
     raise _error(
-      f"Expected at most {_MOST_COLUMNS} columns. Received {len(header)}: keep "
-      "those that are used.",
+      f"Expected at most {_MOST_COLUMNS} columns. Received: {len(header)}. "
+      "Keep those that are used.",
       header_row,
     )
   return Table(path, tuple(header), header_row, encoding, delimiter, skip_lines)
@@ -134,22 +136,22 @@ def _explain(error: csv.Error) -> str:
   message = str(error)
   if "field limit" in message:
     return (
-      f"Expected cells of up to {csv.field_size_limit()} characters. Received "
+      f"Expected cells of up to {csv.field_size_limit()} characters. Received: "
       'a longer one, most likely because a quote (") is not closed: close it '
       "or remove it."
     )
   if "unexpected end" in message:
     return (
-      'Expected each opening quote (") to be closed. Received the end of the '
+      'Expected each opening quote (") to be closed. Received: the end of the '
       "file inside a quoted cell that begins in this row: close the quote."
     )
   if "NUL" in message:
     return (
-      'Expected text. Received a NUL character: save the table anew as "CSV '
+      'Expected text. Received: a NUL character: save the table anew as "CSV '
       'UTF-8".'
     )
   return (
-    f"Expected a row of CSV. Received one that breaks its rules ({message}): "
+    f"Expected a row of CSV. Received: one that breaks its rules ({message}): "
     "a cell that holds a quote is written in quotes, the quote doubled."
   )
 
@@ -179,7 +181,7 @@ def _check_encoding(path: Path, encoding: str) -> str:
   except UnicodeError as error:
     raise _error(
       f"Expected text in UTF-8, UTF-16 or Windows-1252 in {str(path)!r}. "
-      f'Received bytes that are none of them: save it anew as "CSV UTF-8".'
+      f'Received: bytes that are none of them: save it anew as "CSV UTF-8".'
     ) from error
   return encoding
 

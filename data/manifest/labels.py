@@ -1,4 +1,4 @@
-"""Reads label cells: class names, or the values of several findings."""
+"""Label cells: class names, or the values of several findings."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def read_values(
   """Reads one value a finding: 1, 0, -1 (uncertain), NaN for an empty cell.
 
   Returns:
-    The C values, and the faults.
+    The C values, and what is wrong with them.
   """
-  values, faults = [], []
+  values, problems = [], []
   for name in columns:
     text = cell[name]
     try:
@@ -43,11 +43,11 @@ def read_values(
     if value not in _VALUES and not math.isnan(value):
       message = (
         f"Expected 1 (present), 0 (absent), -1 (uncertain) or an empty cell "
-        f"(not stated) in column {name!r}. Received {text!r}."
+        f"(not stated) in column {name!r}. Received: {text!r}."
       )
-      faults.append(Problem("bad label", message, row))
+      problems.append(Problem("bad label", message, row))
     values.append(value)
-  return tuple(values), faults
+  return tuple(values), problems
 
 
 def name_classes(
@@ -60,17 +60,17 @@ def name_classes(
   alphabetical order.
 
   Returns:
-    The rows with their final class names, the class names, and the faults.
+    The rows with their final class names, the class names, and the problems.
   """
   names = {row.label for row in rows if row.label is not None}
   if not all(_WHOLE_NUMBER.fullmatch(name) for name in names):
     return list(rows), tuple(sorted(names)), []
   number_of = {name: int(name.split(".")[0]) for name in names}
-  faults = [
+  problems = [
     Problem(
       "bad label",
       f"Expected a class number from 0 up, or an empty cell for an image "
-      f"without a label. Received {row.label!r}.",
+      f"without a label. Received: {row.label!r}.",
       row.row,
     )
     for row in rows
@@ -80,7 +80,7 @@ def name_classes(
     row if row.label is None else row._replace(label=str(number_of[row.label]))
     for row in rows
   ]
-  return named, tuple(str(n) for n in sorted(set(number_of.values()))), faults
+  return named, tuple(str(n) for n in sorted(set(number_of.values()))), problems
 
 
 def alike_names(class_names: Sequence[str]) -> list[str]:

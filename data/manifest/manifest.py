@@ -1,28 +1,28 @@
-"""Reads the CSV manifest: which image belongs to which patient.
+"""The CSV manifest: which image belongs to which patient.
 
-All rows are checked, and all faults are told in one `InputError`. Whether the
-image files are there is `image_files`' question.
+All rows are checked, and all problems are told at once. Whether the image files
+are there is `image_files`' question.
 """
 
 from __future__ import annotations
 
 import collections
+import dataclasses
 import difflib
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from data.manifest import labels, manifest_checks
 from data.manifest.csv_table import Table, open_table
 from data.manifest.rows import ManifestColumns, ManifestRow
 from data.manifest.splits import is_split_name
-from data.problems import InputError, Problem
+from data.problems import InputError, Problem, counted
 
 _NAMES_IN_FULL = 20
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Manifest:
   """A checked manifest.
 
@@ -32,7 +32,7 @@ class Manifest:
       missing.
     task: 'multi_class', 'multi_label' or 'unlabelled'.
     class_names: classes or findings in the order of their numbers, or ().
-    notes: what the user should know though it is no fault.
+    notes: what the user should know though nothing is wrong.
   """
 
   rows: list[ManifestRow]
@@ -49,7 +49,9 @@ class Manifest:
     }
 
 
-def read_manifest(path: Path, columns: ManifestColumns) -> Manifest:
+def read_manifest(
+  path: Path, columns: ManifestColumns
+) -> tuple[Manifest, list[Problem]]:
   """Reads and checks a manifest.
 
   Args:
@@ -57,22 +59,9 @@ def read_manifest(path: Path, columns: ManifestColumns) -> Manifest:
     columns: which columns to read; without label columns, as when images to
       predict are listed, the task is 'unlabelled'.
 
-  Raises:
-    InputError: with all that is wrong, row by row.
-  """
-  manifest, problems = scan_manifest(path, columns)
-  if problems:
-    raise InputError(problems)
-  return manifest
-
-
-def scan_manifest(
-  path: Path, columns: ManifestColumns
-) -> tuple[Manifest, list[Problem]]:
-  """Reads a manifest as `read_manifest` does, and returns what is wrong.
-
-  Where there are problems the rows are good for one thing only: to look for
-  the faults of their image files, too.
+  Returns:
+    The manifest, and all that is wrong with its rows. Where there are problems
+    the rows are good for one thing only: to check their image files, too.
 
   Raises:
     InputError: the file cannot be read, or its header is not right.
@@ -91,7 +80,7 @@ def scan_manifest(
   if not rows and not problems:
     message = (
       f"Expected one row an image below the header of {str(path)!r}. "
-      "Received no rows."
+      "Received: no rows."
     )
     problems.append(Problem("empty manifest", message))
   problems += manifest_checks.patients_in_two_splits(rows)
@@ -103,8 +92,8 @@ def scan_manifest(
   if columns.labels:
     task, class_names = "multi_label", columns.labels
   elif columns.label:
-    rows, class_names, faults = labels.name_classes(rows)
-    problems += faults
+    rows, class_names, bad = labels.name_classes(rows)
+    problems += bad
     task = "multi_class" if class_names else "unlabelled"
     if not class_names:
       notes.append(f"Column {columns.label!r} is empty: no image is labelled.")
@@ -126,7 +115,7 @@ def _check_header(table: Table, columns: ManifestColumns) -> ManifestColumns:
   for name, count in counts.items():
     if name and count > 1:
       message = (
-        f"Expected each column name once. Received {name!r} {count} times: "
+        f"Expected each column name once. Received: {name!r} {count} times: "
         "rename or remove the others."
       )
       problems.append(Problem("duplicate column", message, table.header_row))
@@ -136,22 +125,18 @@ def _check_header(table: Table, columns: ManifestColumns) -> ManifestColumns:
       near = difflib.get_close_matches(name, table.header, n=1)
       hint = f" Did you mean {near[0]!r}?" if near else ""
       message = (
-        f"Expected a column {name!r}. Received the columns "
+        f"Expected a column {name!r}. Received: the columns "
         f"{_listed(table.header)}.{hint}"
       )
       problems.append(Problem("missing column", message, table.header_row))
   if problems:
     raise InputError(problems)
-  return ManifestColumns(
-    image=columns.image,
-    patient=None if columns.patient in missing else columns.patient,
-    bag=columns.bag,
-    label=None if columns.label in missing else columns.label,
-    labels=columns.labels,
-    split=None if columns.split in missing else columns.split,
-    metadata=columns.metadata,
-    optional=columns.optional,
-  )
+  absent = {
+    field: None
+    for field in ("patient", "label", "split")
+    if getattr(columns, field) in missing
+  }
+  return dataclasses.replace(columns, **absent)
 
 
 def _read_row(
@@ -167,37 +152,34 @@ def _read_row(
   """
   if len(cells) < len(header) or any(cells[len(header) :]):
     message = (
-      f"Expected {len(header)} cells, as the header has. Received "
+      f"Expected {counted(len(header), 'cell')}, as the header has. Received: "
       f"{len(cells)}: a cell that holds a separator is written in quotes."
     )
     problems.append(Problem("ragged row", message, number))
     return None
   cell = dict(zip(header, cells))
-  faults = []
-  for name in (columns.image, columns.patient, columns.bag):
+  for name in (columns.image, columns.patient, columns.bag, columns.split):
     if name and labels.is_missing(cell[name]):
       came = repr(cell[name]) if cell[name] else "an empty cell"
       message = (
-        f"Expected a value in column {name!r}. Received {came}: fill it in or "
+        f"Expected a value in column {name!r}. Received: {came}: fill it in or "
         "remove the row."
       )
-      faults.append(Problem("empty cell", message, number))
-  split = cell[columns.split] if columns.split else None
-  if split is not None and (
-    labels.is_missing(split) or not is_split_name(split)
-  ):
+      problems.append(Problem("empty cell", message, number))
+  split = cell[columns.split] if columns.split else ""
+  split = None if labels.is_missing(split) else split
+  if split is not None and not is_split_name(split):
     message = (
       f'Expected a split name of letters, digits and _ (not "all") in column '
-      f"{columns.split!r}. Received {split!r}."
+      f"{columns.split!r}. Received: {split!r}."
     )
-    faults.append(Problem("bad split", message, number))
+    problems.append(Problem("bad split", message, number))
   label: str | tuple[float, ...] | None = None
   if columns.labels:
     label, bad = labels.read_values(number, cell, columns.labels)
-    faults += bad
+    problems += bad
   elif columns.label:
     label = labels.read_name(cell[columns.label])
-  problems += faults
   if labels.is_missing(cell[columns.image]):
     return None
   # One id typed on a Mac and on Windows may differ in its Unicode form only.

@@ -1,4 +1,4 @@
-"""What no single row of a manifest shows to be wrong."""
+"""Checks of a manifest that no single row can show to be wrong."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def patients_in_two_splits(rows: list[ManifestRow]) -> list[Problem]:
     if len(places) > 1:
       told = "; ".join(f"{s!r} {_name_rows(r)}" for s, r in places.items())
       message = (
-        f"Expected patient {patient!r} in one split. Received {told}: move "
+        f"Expected patient {patient!r} in one split. Received: {told}: move "
         "all images of the patient to one split."
       )
       first = min(rows[0] for rows in places.values())
@@ -41,7 +41,7 @@ def too_many_values(
       message = (
         f"--metadata_columns: Expected at most {_MOST_METADATA_VALUES} "
         f"different values in column {name!r}, which are stored as they are. "
-        f"Received {len(values)}, by which a patient may be found: group them "
+        f"Received: {len(values)}, by which a patient may be found: group them "
         "first, ages to decades and dates to years."
       )
       problems.append(Problem("too many values", message))

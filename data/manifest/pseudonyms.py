@@ -1,4 +1,4 @@
-"""Keyed pseudonyms for patients and bags, and the file that holds the key.
+"""Keyed pseudonyms of patients and bags, and the file that holds the key.
 
 A pseudonym is HMAC-SHA256 under a secret key. Without the key nobody can test
 a guessed id against it, as they could with a plain hash; with the key the
@@ -13,7 +13,6 @@ import json
 import os
 import secrets
 import stat
-import unicodedata
 from pathlib import Path
 
 from data.problems import InputError, Problem
@@ -47,10 +46,8 @@ class Pseudonyms:
     return self._digest("key id")[:16]
 
   def _digest(self, *parts: str) -> str:
-    # One id typed on a Mac and on Windows may differ in its Unicode form only.
-    normal = [unicodedata.normalize("NFC", part) for part in parts]
     # JSON, so that ('ab', 'c') and ('a', 'bc') are two messages.
-    message = json.dumps(normal).encode()
+    message = json.dumps(parts).encode()
     digest = hmac.new(self._key, message, hashlib.sha256).hexdigest()
     return digest[:_PSEUDONYM_DIGITS]
 
@@ -101,10 +98,14 @@ def write_key(path: Path, key: bytes) -> None:
   """
   flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
   descriptor = os.open(path, flags, 0o600)
-  with os.fdopen(descriptor, "w") as file:
-    file.write(key.hex() + "\n")
-    file.flush()
-    os.fsync(file.fileno())
+  try:
+    with os.fdopen(descriptor, "w") as file:
+      file.write(key.hex() + "\n")
+      file.flush()
+      os.fsync(file.fileno())
+  except BaseException:
+    path.unlink(missing_ok=True)  # Half a key would stop the next build.
+    raise
 
 
 def others_may_read(path: Path) -> bool:
@@ -115,7 +116,7 @@ def others_may_read(path: Path) -> bool:
 def _key_error(path: Path, received: str) -> InputError:
   message = (
     f"--id_key_file: Expected {2 * _KEY_BYTES} hexadecimal digits in "
-    f"{str(path)!r}. Received {received}. Name the key of an earlier build, or "
-    "a file that does not exist yet: a new key is written there."
+    f"{str(path)!r}. Received: {received}. Name the key of an earlier build, "
+    "or a file that does not exist yet: a new key is written there."
   )
   return InputError([Problem("bad key file", message)])

@@ -47,7 +47,7 @@ class ManifestRow(NamedTuple):
     bag: id of the bag; the patient's id without a bag column.
     label: class name (multi-class), C floats 1, 0, -1 or NaN (multi-label),
       or None (unlabelled).
-    split: name of the split, None without a split column.
+    split: name of the split; None without a split column.
     metadata: the cells of the metadata columns, '' where missing.
   """
 

@@ -1,4 +1,4 @@
-"""Draws splits by patient: no patient is in two of them.
+"""Splits by patient, drawn from a seed: no patient is in two of them.
 
 The draw depends on the seed and on the patients' ids, not on the order of the
 manifest. Each stratum (patients with the same label) is divided by the
@@ -12,6 +12,8 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+
+from data.problems import counted
 
 DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
@@ -41,14 +43,14 @@ def parse_fractions(items: Sequence[str]) -> dict[str, float]:
     if not is_split_name(name) or not 0 < fraction <= 1:
       raise ValueError(
         'Expected NAME=FRACTION, NAME of letters, digits and _ (not "all"), '
-        f"FRACTION above 0 and up to 1. Received {item!r}."
+        f"FRACTION above 0 and up to 1. Received: {item!r}."
       )
     if name in fractions:
-      raise ValueError(f"Expected each split once. Received {name!r} twice.")
+      raise ValueError(f"Expected each split once. Received: {name!r} twice.")
     fractions[name] = fraction
   total = sum(fractions.values())
   if abs(total - 1) > 1e-6:
-    raise ValueError(f"Expected fractions that sum to 1. Received {total:g}.")
+    raise ValueError(f"Expected fractions that sum to 1. Received: {total:g}.")
   return fractions
 
 
@@ -123,8 +125,9 @@ def draw_splits(
   """
   if len(strata) < len(fractions):
     raise ValueError(
-      f'Expected at least one patient a split. Received {len(strata)} '
-      f'patients for {len(fractions)} splits ({", ".join(fractions)}).'
+      f"Expected at least one patient a split. Received: "
+      f"{counted(len(strata), 'patient')} for "
+      f"{counted(len(fractions), 'split')} ({', '.join(fractions)})."
     )
   members = collections.defaultdict(list)
   for patient in sorted(strata, key=lambda p: _draw(seed, p)):

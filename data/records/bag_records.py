@@ -24,9 +24,9 @@ def serialize_bag(
   patient_key: int,
   images: Sequence[bytes],
   rows: Sequence[int],
-  label: Sequence[int] | None = None,
-  labels: Sequence[Sequence[float]] | None = None,
-  metadata: Mapping[str, Sequence[str]] | None = None,
+  labels: Sequence[int] | Sequence[Sequence[float]],
+  multi_label: bool,
+  metadata: Mapping[str, Sequence[str]],
 ) -> bytes:
   """Serializes a bag of M images.
 
@@ -36,24 +36,19 @@ def serialize_bag(
     patient_key: number of the patient, in [0, 2^63).
     images: M JPEG or PNG files, M >= 1.
     rows: M rows of the manifest.
-    label: M class numbers, -1 for unlabelled; or give `labels`.
-    labels: M times C values 1, 0, -1 or NaN.
+    labels: M class numbers, -1 for unlabelled; of a multi-label set M times C
+      values 1, 0, -1 or NaN.
+    multi_label: whether it is one.
     metadata: M texts for each column.
 
   Raises:
-    ValueError: lists of different lengths, or not one of label and labels.
+    ValueError: lists of different lengths.
   """
-  if (label is None) == (labels is None):
-    raise ValueError(
-      "Expected one of label and labels. Received "
-      f"{'neither' if label is None else 'both'}."
-    )
-  values = label if label is not None else labels
-  lengths = len(images), len(rows), len(values)
+  lengths = [len(part) for part in (images, rows, labels, *metadata.values())]
   if len(set(lengths)) != 1 or not images:
     raise ValueError(
-      "Expected equally many images, rows and labels, at least one. Received "
-      f"{lengths[0]}, {lengths[1]} and {lengths[2]}."
+      "Expected equally many images, rows, labels and texts, at least one. "
+      f"Received: {lengths}."
     )
   feature = {
     "patient_id": _bytes([patient_id.encode()]),
@@ -62,19 +57,14 @@ def serialize_bag(
     "images/image": _bytes(images),
     "images/row": _int64(rows),
   }
-  if label is not None:
-    feature["images/label"] = _int64(label)
-  else:
+  if multi_label:
     flat = np.asarray(labels, np.float32).reshape(-1)  # (M * C,)
     feature["images/labels"] = tf.train.Feature(
       float_list=tf.train.FloatList(value=flat)
     )
-  for column, texts in (metadata or {}).items():
-    if len(texts) != len(images):
-      raise ValueError(
-        f"Expected {len(images)} texts of column {column!r}, one an image. "
-        f"Received {len(texts)}."
-      )
+  else:
+    feature["images/label"] = _int64(labels)
+  for column, texts in metadata.items():
     feature[METADATA + column] = _bytes([text.encode() for text in texts])
   example = tf.train.Example(features=tf.train.Features(feature=feature))
   return example.SerializeToString(deterministic=True)

@@ -1,4 +1,4 @@
-"""`dataset.json`: what a folder of bag TFRecords holds.
+"""Description of a folder of bag TFRecords, `dataset.json`.
 
 It is written last, so a folder without it is not a data set.
 """
@@ -120,11 +120,9 @@ def to_json(description: DatasetDescription) -> str:
 
 
 def save(description: DatasetDescription, data_dir: str | os.PathLike) -> None:
-  """Writes `dataset.json` and waits until it is on disk."""
-  with open(Path(data_dir) / FILE_NAME, "w", encoding="utf-8") as file:
-    file.write(to_json(description))
-    file.flush()
-    os.fsync(file.fileno())
+  """Writes `dataset.json`."""
+  path = Path(data_dir) / FILE_NAME
+  path.write_text(to_json(description), encoding="utf-8")
 
 
 def load(data_dir: str | os.PathLike) -> DatasetDescription:
@@ -140,7 +138,7 @@ def load(data_dir: str | os.PathLike) -> DatasetDescription:
   folder = Path(data_dir)
   if not folder.is_dir():
     raise DatasetError(
-      "Expected a folder of bag TFRecords. Received "
+      "Expected a folder of bag TFRecords. Received: "
       f"{str(folder)!r}, which is not a folder."
     )
   path = folder / FILE_NAME
@@ -148,7 +146,7 @@ def load(data_dir: str | os.PathLike) -> DatasetDescription:
     content = json.loads(path.read_text(encoding="utf-8"))
   except FileNotFoundError as error:
     raise DatasetError(
-      f"Expected {FILE_NAME} in {str(folder)!r}. Received a folder without "
+      f"Expected {FILE_NAME} in {str(folder)!r}. Received: a folder without "
       "it: it is not a data set, or its build did not finish. Build one with "
       "python -m data.build_tfrecords."
     ) from error
@@ -182,7 +180,7 @@ def shard_paths(
   if split not in description.splits:
     names = ", ".join(repr(name) for name in description.splits)
     raise DatasetError(
-      f"Expected a split of {str(data_dir)!r}: {names}. Received {split!r}."
+      f"Expected a split of {str(data_dir)!r}: {names}. Received: {split!r}."
     )
   return _paths(description, Path(data_dir), split)
 
@@ -197,8 +195,6 @@ def save_patients(
     rows.writerow(("split", "patient_id"))
     for split, pseudonyms in patients.items():
       rows.writerows((split, pseudonym) for pseudonym in sorted(pseudonyms))
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def load_patients(
@@ -217,8 +213,8 @@ def load_patients(
   except FileNotFoundError as error:
     raise DatasetError(
       f"Expected {PATIENTS_FILE_NAME} in {str(data_dir)!r}, by which training "
-      "and test patients are kept apart. Received a folder without it: copy it "
-      "too, or build the data set again."
+      "and test patients are kept apart. Received: a folder without it. Copy "
+      "it, too, or build the data set again."
     ) from error
   except (OSError, KeyError, ValueError, csv.Error) as error:
     raise _damaged(path, f"{error!r}") from error
@@ -242,9 +238,12 @@ def _from_json(content: Any, path: Path) -> DatasetDescription:
     raise _damaged(path, "JSON that is not an object")
   version = content.get("format_version")
   if version != FORMAT_VERSION:
+    advice = "build the data set anew with this version of the code"
+    if isinstance(version, int) and version > FORMAT_VERSION:
+      advice = "a newer version of the code wrote it, so update the code"
     raise DatasetError(
-      f"Expected format_version {FORMAT_VERSION} in {str(path)!r}. Received "
-      f"{version!r}: build the data set anew with this version of the code."
+      f"Expected format_version {FORMAT_VERSION} in {str(path)!r}. Received: "
+      f"{version!r}: {advice}."
     )
   try:
     splits = {
@@ -296,6 +295,6 @@ def _check_shards(description: DatasetDescription, folder: Path) -> None:
 
 def _damaged(path: Path, received: str) -> DatasetError:
   return DatasetError(
-    f"Expected {str(path)!r} as data.build_tfrecords writes it. Received "
+    f"Expected {str(path)!r} as data.build_tfrecords writes it. Received: "
     f"{received}. Build the data set again."
   )

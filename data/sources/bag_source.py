@@ -1,4 +1,4 @@
-"""A split as a stream of bags, wherever its records come from."""
+"""Stream of a split's bags, wherever its records come from."""
 
 from __future__ import annotations
 

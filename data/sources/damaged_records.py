@@ -1,4 +1,4 @@
-"""Which records of a split are damaged, in words, and are they few enough?"""
+"""Damaged records of a split: told in words, or left out where they are few."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def allow_few(damaged, found, num_bags, name):
     )
   for line in _told(damaged):
     logging.warning("Left out: %s", line)
-  logging.warning("%d of %d records of %s are left out.", lost, num_bags, name)
+  logging.warning("Left out of %s: %d of %d records.", name, lost, num_bags)
 
 
 def _told(damaged):

@@ -1,4 +1,4 @@
-"""What is known of a split's images, without decoding one."""
+"""Table of a split's images: ids, labels and metadata, without pixels."""
 
 from __future__ import annotations
 

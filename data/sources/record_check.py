@@ -1,4 +1,4 @@
-"""Finds the damaged records of a shard, and where the sound ones lie.
+"""Check of a shard's records: what is damaged, and where the sound ones lie.
 
 A TFRecord is framed as length, checksum of the length, bytes, checksum of the
 bytes (CRC32C, masked). A wrong byte spoils one record; a wrong length hides all

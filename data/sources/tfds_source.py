@@ -1,14 +1,17 @@
-"""A TFDS data set as a stream of bags."""
+"""Stream of bags of a TFDS data set."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
+import shlex
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from absl import logging
 
 from data.problems import DataError
 from data.sources import bag_source
@@ -68,9 +71,10 @@ def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
 
   def read(seed):
     del seed  # TFDS has shuffled the records when it wrote them.
-    images = builder.as_dataset(
-      split=split, decoders={"image": tfds.decode.SkipDecoding()}
-    )
+    with _without_its_log():
+      images = builder.as_dataset(
+        split=split, decoders={"image": tfds.decode.SkipDecoding()}
+      )
     images = images.enumerate().map(
       to_bag, tf.data.AUTOTUNE, deterministic=True
     )
@@ -121,18 +125,32 @@ def _examples(split):
 
 def _builder(name, data_dir):
   try:
-    builder = tfds.builder(name, data_dir=data_dir)
+    with _without_its_log():
+      builder = tfds.builder(name, data_dir=data_dir)
   except tfds.core.registered.DatasetNotFoundError as error:
     raise DataError(
       f"Expected --dataset to name a TFDS data set. Received: {name!r}. "
       f"{str(error).splitlines()[0]}"
     ) from error
   if not builder.info.splits:
+    command = ["tfds", "build", name]
+    command += [f"--data_dir={data_dir}"] if data_dir else []
     raise DataError(
       f"Expected {name} to be prepared in {builder.data_dir}. Received: "
-      f"nothing there. Run `tfds build {name}` first."
+      f"nothing there. Run `{shlex.join(command)}` first."
     )
   return builder
+
+
+@contextlib.contextmanager
+def _without_its_log():
+  """Hides what TFDS logs of each file that it opens, not its warnings."""
+  verbosity = logging.get_verbosity()
+  logging.set_verbosity(min(verbosity, logging.WARNING))
+  try:
+    yield
+  finally:
+    logging.set_verbosity(verbosity)
 
 
 def _check_features(name, features, patient_feature):

@@ -1,4 +1,4 @@
-"""An encoded image to a view in TensorFlow operations alone.
+"""Preprocessing of an encoded image in TensorFlow operations alone.
 
 So it can be part of a served graph, in a process that has nothing of this
 project. What it does to an image is what the builder and evaluation do to it
@@ -98,7 +98,7 @@ def _gif(encoded):
   frames = tf.io.decode_gif(encoded)  # (frames, h, w, 3)
   still = tf.debugging.Assert(
     tf.equal(tf.shape(frames)[0], 1),
-    ["Expected a still picture. Received a GIF with several frames"],
+    ["Expected a still picture. Received: a GIF with several frames"],
   )
   with tf.control_dependencies([still]):
     return tf.identity(frames[0])

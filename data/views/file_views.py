@@ -1,4 +1,4 @@
-"""Image files to the views that a run's model takes.
+"""Preprocessing of image files to the views that a run's model takes.
 
 They are made by the same operations that an exported model has in its graph
 (`encoded_image`), so that the command line, a notebook and a server say the
