@@ -1,4 +1,4 @@
-"""Writes a run's model as TF Serving takes it."""
+"""Export of a run's model as TF Serving takes it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from absl import logging
 from tf_micle.loading import run_network
 from tf_micle.runs import checkpoint, provenance
 from tf_micle.serving import saved_model, warmup
+from tf_micle.system import log_noise
+from tf_micle.system.input_error import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,12 +69,13 @@ def run(mode, views, problems):
         for name in sorted(os.listdir(assets))
       ]
       logging.info("Writing %s.", target)
-      tf.saved_model.save(
-        served.root,
-        partial,
-        signatures=served.signatures,
-        options=tf.saved_model.SaveOptions(save_debug_info=False),
-      )
+      with log_noise.without(log_noise.EXPORT):
+        tf.saved_model.save(
+          served.root,
+          partial,
+          signatures=served.signatures,
+          options=tf.saved_model.SaveOptions(save_debug_info=False),
+        )
     if mode.warmup:
       warmup.write(
         partial,
@@ -95,7 +98,7 @@ def _put(partial, target):
   except OSError as error:
     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
       raise
-    raise ValueError(
+    raise InputError(
       f"Expected {target} to be new. Received: a version that another export "
       "has written in the meantime. Give the command again"
     ) from error
@@ -111,14 +114,14 @@ def _target(mode):
   """Returns the version's folder.
 
   Raises:
-    ValueError: if it is there already.
+    InputError: if it is there already.
   """
   version = mode.export_version
   if version is None:
     version = 1 + max(_versions(mode.export_dir), default=0)
   target = os.path.join(mode.export_dir, str(version))
   if os.path.lexists(target):
-    raise ValueError(
+    raise InputError(
       "Expected --export_version to be new: a version that is there is never "
       f"written over. Received: --export_version={version}, and {target} exists"
     )
