@@ -165,11 +165,23 @@ class TrainingRun:
       **facts: what else to put down in `provenance.json`.
     """
     folder = self._options.model_dir
+    self._warn_of_blur(provenance.read(folder))
+    facts["blur_edges"] = "reflected"
     facts.update(provenance.facts(source, self._session.strategy))
     facts.update(provenance.digests(source, picked_on))
     provenance.write(folder, flags=self._session.flags, facts=facts)
     trained_on.write(folder, patients)
     return run_log.RunLog(folder, first_step=self.first_step)
+
+  def _warn_of_blur(self, before):
+    """Says so where a run was begun with another blur than it resumes with."""
+    blurs = self._session.flags["use_blur"]
+    if self.first_step and blurs and "blur_edges" not in before:
+      logging.warning(
+        "This run was begun by a version whose blur darkened the edges of "
+        "images (zeros beyond them). From step %d on they are reflected.",
+        self.first_step,
+      )
 
   def draw_views(self, model, draw, log, name):
     """Draws a few views of a new run, as the network sees them.
