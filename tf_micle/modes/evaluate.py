@@ -14,6 +14,7 @@ from tf_micle.evaluation.summary import summary
 from tf_micle.loading import tuned_run
 from tf_micle.report import page as report_page
 from tf_micle.runs import provenance, trained_on
+from tf_micle.system.plurals import counted
 
 _WRONG_CASES = 24
 
@@ -39,7 +40,7 @@ def run(mode, options, strategy, data, problems, *, own_data):
     options: `options.FinetuneOptions`, the run's.
     strategy: `tf.distribute.Strategy`.
     data: `data.access.DataAccess`.
-    problems: `flags.problems.Problems`; faults that are known already.
+    problems: `flags.problems.Problems`; those that are known already.
     own_data: whether the data are those that the run was trained on.
 
   Returns:
@@ -60,7 +61,8 @@ def run(mode, options, strategy, data, problems, *, own_data):
   problems.collect(evaluation.check, items, other and other[1])
   problems.stop_if_any()
   model, path = restored
-  logging.info("Scoring %d images of %s.", source.num_images, source.name)
+  images = counted(source.num_images, "image")
+  logging.info("Scoring %s of %s.", images, source.name)
   predictions = problems.collect(
     scoring.score, model, data.image_batches(source), table, items
   )
@@ -131,8 +133,8 @@ def _check_leakage(tuned, source, problems):
   evaluated = problems.collect(trained_on.PatientSet.of, "evaluate", source)
   if evaluated is None:
     return []
-  faults, warnings = trained_on.check(tuned.trained_on, evaluated)
-  problems.add(*faults)
+  shared, warnings = trained_on.check(tuned.trained_on, evaluated)
+  problems.add(*shared)
   return warnings
 
 

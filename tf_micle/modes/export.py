@@ -40,7 +40,7 @@ def run(mode, views, problems):
   Args:
     mode: `ExportMode`.
     views: `data.views.file_views.FileViews`, the run's.
-    problems: `flags.problems.Problems`; faults that are known already.
+    problems: `flags.problems.Problems`; those that are known already.
 
   Returns:
     The folder of the version, and the names of its signatures.

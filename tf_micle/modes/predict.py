@@ -74,7 +74,7 @@ def run(mode, options, strategy, open_images, problems):
     tuned_run.TunedRun, mode.model_dir
   )
   if mode.output and mode.output.endswith(".parquet"):
-    problems.add(*parquet.fault())
+    problems.add(*parquet.problem())
   folder = partial_files.folder(mode.output)
   if not os.path.isdir(folder):
     problems.add(*outputs.occupied(mode))
