@@ -77,8 +77,12 @@ def test_the_metrics_are_scikit_learns_of_the_predictions(
   evaluate, tuned, demo_records, capsys
 ):
   assert evaluate(eval_split="test") == run.DONE
-  assert "mean_auroc" in capsys.readouterr().out
+  printed = capsys.readouterr().out
+  assert "mean_auroc" in printed
   result, rows = read(tuned / "eval" / "test")
+  assert result["notes"]
+  for note in result["notes"]:
+    assert printed.count(f"- {note}\n") == 1
   description = dataset_json.load(demo_records)
   names = list(description.class_names)
   assert len(rows) == description.splits["test"].images
@@ -155,7 +159,11 @@ def test_classes_go_by_name_at_another_site(
     r"In (\S+clinic_b-external\S*):", capsys.readouterr().out
   )
   result, rows = read(pathlib.Path(folder))
-  assert "does not know zzz: their" in result["notes"][0]
+  assert re.fullmatch(
+    r"The model does not know zzz: \d+ images are left out for it, which "
+    "flatters accuracy.",
+    result["notes"][0],
+  )
   labels = {row["label"] for row in rows}
   assert names[1] in labels
   assert "" in labels

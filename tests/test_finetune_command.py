@@ -122,7 +122,7 @@ def test_a_checkpoint_that_matches_little_is_refused_and_less_is_reported(
 ):
   start = {"checkpoint": pretrained, "train_steps": 0}
   assert finetune("wide", width_multiplier=0.125, **start) == run.BAD_USE
-  assert re.search(r"\d\d of \d\d\d? variables do not", capsys.readouterr().err)
+  assert "Received: --width_multiplier=0.125" in capsys.readouterr().err
   assert not (tmp_path / "wide").exists()
   # Another image size changes the stem only.
   with caplog.at_level(logging.INFO):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny
 
+import run
 from tf_micle.views import photometry
 from tf_micle.views.photometry_options import PhotometryOptions
 
@@ -320,3 +324,16 @@ def test_options_refuse_what_is_out_of_range(argument):
   (name,) = argument
   with pytest.raises(ValueError, match=f"Expected {name} .*Received: {name}="):
     PhotometryOptions(**argument)
+
+
+def test_a_run_of_an_older_version_is_told_that_its_blur_changes(
+  demo_records, tmp_path, caplog
+):
+  given = {"data_dir": demo_records, "model_dir": tmp_path}
+  assert tiny.command(**given, train_steps=1) == run.DONE
+  facts = json.loads((tmp_path / "provenance.json").read_text())
+  del facts["blur_edges"]
+  (tmp_path / "provenance.json").write_text(json.dumps(facts))
+  assert "blur darkened the edges" not in caplog.text
+  assert tiny.command(**given, train_steps=2) == run.DONE
+  assert caplog.text.count("blur darkened the edges") == 1

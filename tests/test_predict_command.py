@@ -157,7 +157,7 @@ def test_parquet_holds_the_same(predict, tmp_path, capsys, monkeypatch):
     patch.setitem(sys.modules, "pyarrow", None)
     assert predict(output=path) == run.BAD_USE
   assert "pyarrow<21" in capsys.readouterr().err
-  if parquet.fault():
+  if parquet.problem():
     pytest.skip("No pyarrow that works.")
   from pyarrow import parquet as arrow_parquet
 

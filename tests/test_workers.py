@@ -84,7 +84,11 @@ def assert_same_curve(folder, expected):
   assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
   for name in ("loss", "contrastive_loss", "contrastive_accuracy"):
     np.testing.assert_allclose(
-      [row[name] for row in rows], [row[name] for row in expected], atol=1e-4
+      [row[name] for row in rows],
+      [row[name] for row in expected],
+      # Rounding grows to this within 20 steps, by the processor.
+      rtol=3e-4,
+      atol=1e-4,
     )
   assert rows[-1]["probe_accuracy"] == expected[-1]["probe_accuracy"]
 

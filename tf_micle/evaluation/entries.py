@@ -57,17 +57,12 @@ def patients_behind(items: Predictions) -> dict[str, np.ndarray | int]:
   Args:
     items: labelled ones.
   """
-  classes = range(len(items.class_names))
-  if items.task == "multi_class":
-    positive = items.labels[:, None] == classes  # (n, C)
-  else:
-    positive = items.labels == 1
   everyone = len(np.unique(items.patient_id))
   return {
     "top1": everyone,
     "top3": everyone,
     "sensitivity": np.array(
-      [len(np.unique(items.patient_id[positive[:, c]])) for c in classes]
+      [len(np.unique(items.patient_id[has])) for has in items.positive.T]
     ),
   }
 

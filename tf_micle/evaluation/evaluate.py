@@ -11,7 +11,7 @@ from tf_micle.evaluation import (
   metrics,
   pairing,
 )
-from tf_micle.evaluation.predictions import Predictions, by_patient
+from tf_micle.evaluation.predictions import Predictions, at_level
 from tf_micle.system.input_error import InputError
 from tf_micle.system.plurals import counted
 
@@ -73,7 +73,7 @@ def evaluate(
   notes = evaluation_notes.of_labels(predictions)
   difference = {}
   for level in dict.fromkeys((predictions.unit, "patient")):
-    items = _at(level, predictions)
+    items = at_level(level, predictions)
     labelled, *measured = run(items, level)
     found = _with_intervals(labelled, measured)
     result[level] = _counts(items) | found
@@ -81,7 +81,7 @@ def evaluate(
       level, labelled, found, auroc_replicates=measured[1]["auroc"]
     )
     if other is not None:
-      _, *rival = run(_at(level, other), f"{level}, other")
+      _, *rival = run(at_level(level, other), f"{level}, other")
       minus = [_minus(a, b) for a, b in zip(measured, rival)]
       difference[level] = entries.of(*minus, items.class_names)
   if other is not None:
@@ -101,7 +101,7 @@ def check(
     InputError: no labelled item, or `other` is of other items, labels or
       classes.
   """
-  if not _is_labelled(predictions).any():
+  if not predictions.stated.any():
     raise InputError(
       "Expected at least one labelled item. Received: "
       f"{counted(len(predictions), 'item')}, none with a label. Evaluate a "
@@ -125,21 +125,10 @@ def point_values(
   }
 
 
-def _at(level, predictions):
-  return predictions if level == predictions.unit else by_patient(predictions)
-
-
-def _is_labelled(predictions):
-  """(n,) bool: a known label, or any finding that is present or absent."""
-  if predictions.task == "multi_class":
-    return predictions.labels >= 0
-  return np.isin(predictions.labels, (0, 1)).any(axis=1)
-
-
 def _measured(predictions, specificity, samples, seed, show_progress, name):
   """(labelled items, point values, replicates): dicts of arrays."""
   # Only patients that count are resampled.
-  items = predictions.take(_is_labelled(predictions))
+  items = predictions.take(predictions.stated.any(axis=1))
 
   def measure(weights=None):
     return metrics.measure(
@@ -197,16 +186,10 @@ def _minus(these, others):
 
 
 def _counts(predictions):
-  labels = predictions.labels
-  if predictions.task == "multi_class":
-    positives = np.bincount(
-      labels[labels >= 0], minlength=len(predictions.class_names)
-    )
-  else:
-    positives = (labels == 1).sum(axis=0)
+  positives = predictions.positive.sum(axis=0).tolist()
   return {
     "items": len(predictions),
-    "labelled": int(_is_labelled(predictions).sum()),
+    "labelled": int(predictions.stated.any(axis=1).sum()),
     "patients": len(np.unique(predictions.patient_id)),
-    "positives": dict(zip(predictions.class_names, positives.tolist())),
+    "positives": dict(zip(predictions.class_names, positives)),
   }

@@ -81,14 +81,9 @@ def of_level(
 def _of_classes(level, labelled, auroc):
   """Which classes have no AUROC, AUPRC and sensitivity, and why."""
   absent, only = [], []
-  for c, name in enumerate(labelled.class_names):
+  for name, has in zip(labelled.class_names, labelled.positive.T):
     if auroc[name]["value"] is None:
-      positive = (
-        (labelled.labels == c).any()
-        if labelled.task == "multi_class"
-        else (labelled.labels[:, c] == 1).any()
-      )
-      (only if positive else absent).append(name)
+      (only if has.any() else absent).append(name)
   return [
     f"At {level} level no labelled item is {what} of "
     f"{'this class' if len(names) == 1 else 'these classes'}: "

@@ -65,6 +65,21 @@ class Predictions:
     """The number of items, n."""
     return len(self.patient_id)
 
+  @property
+  def positive(self) -> np.ndarray:
+    """(n, C) bool: whether the item is known to have the class."""
+    if self.task == "multi_class":
+      return self.labels[:, None] == np.arange(len(self.class_names))
+    return self.labels == 1
+
+  @property
+  def stated(self) -> np.ndarray:
+    """(n, C) bool: whether it is known if the item has the class."""
+    if self.task == "multi_class":
+      known = self.labels[:, None] >= 0
+      return np.broadcast_to(known, self.probabilities.shape)
+    return np.isin(self.labels, (0, 1))
+
   def take(self, index: np.ndarray | list[int]) -> Predictions:
     """The items of a mask (n,) or of positions, in their order."""
     columns = (*KEYS, "labels", "probabilities")
@@ -125,6 +140,11 @@ def _check(predictions: Predictions) -> None:
       f"{probabilities[~good][:5].tolist()}, {(~good).sum()} in all. "
       "A model that gives NaN has diverged: take an earlier checkpoint."
     )
+
+
+def at_level(level: str, predictions: Predictions) -> Predictions:
+  """`predictions` themselves at the level of their unit, else by patient."""
+  return predictions if level == predictions.unit else by_patient(predictions)
 
 
 def by_patient(predictions: Predictions) -> Predictions:

@@ -156,7 +156,8 @@ def notes_of_classes(table, class_names, trained_names):
   notes = []
   unknown = sorted(set(class_names) - set(trained_names))
   if unknown:
-    count = "those findings are left out"
+    one = len(unknown) == 1
+    count = f"{'that finding is' if one else 'those findings are'} left out"
     if table.labels.ndim == 1:
       numbers = [class_names.index(name) for name in unknown]
       images = counted(np.isin(table.labels, numbers).sum(), "image", "is")
@@ -187,9 +188,8 @@ def most_wrong(predictions, count):
     wrong = probabilities[known].argmax(axis=1) != classes
     found = zip(known[wrong], classes[wrong], true[wrong])
   else:
-    stated = (labels == 0) | (labels == 1)
-    true = np.where(labels == 1, probabilities, 1 - probabilities)
-    true = np.where(stated, true, 1.0)
+    true = np.where(predictions.positive, probabilities, 1 - probabilities)
+    true = np.where(predictions.stated, true, 1.0)
     classes = true.argmin(axis=1)
     least = true.min(axis=1)
     wrong = np.flatnonzero(least < 0.5)

@@ -15,6 +15,7 @@ from tf_micle.loading.opened import open_run
 from tf_micle.report import page as report_page
 from tf_micle.runs import folder as run_folder
 from tf_micle.runs import provenance, trained_on
+from tf_micle.system.plurals import counted
 
 _WRONG_CASES = 24
 
@@ -39,7 +40,7 @@ def run(mode, strategy, data, problems, *, own_data):
     mode: `EvaluateMode`.
     strategy: `tf.distribute.Strategy`.
     data: `data.access.DataAccess`.
-    problems: `flags.problems.Problems`; faults that are known already.
+    problems: `flags.problems.Problems`; those that are known already.
     own_data: whether the data are those that the run was trained on.
 
   Returns:
@@ -59,7 +60,8 @@ def run(mode, strategy, data, problems, *, own_data):
   )
   problems.collect(evaluation.check, items, other and other[1])
   problems.stop_if_any()
-  logging.info("Scoring %d images of %s.", source.num_images, source.name)
+  number = counted(source.num_images, "image")
+  logging.info("Scoring %s of %s.", number, source.name)
   predictions = scoring.score(
     network.classifier,
     strategy.distribute_datasets_from_function(images.batches),
@@ -133,8 +135,8 @@ def _check_leakage(tuned, source, problems):
   evaluated = problems.collect(trained_on.PatientSet.of, "evaluate", source)
   if evaluated is None:
     return []
-  faults, warnings = trained_on.check(tuned.trained_on, evaluated)
-  problems.add(*faults)
+  shared, warnings = trained_on.check(tuned.trained_on, evaluated)
+  problems.add(*shared)
   return warnings
 
 

@@ -16,6 +16,7 @@ from absl import logging
 from tf_micle.loading.opened import open_run
 from tf_micle.runs import checkpoint, provenance
 from tf_micle.serving import saved_model, warmup
+from tf_micle.system import log_noise
 from tf_micle.system.input_error import InputError
 
 
@@ -39,7 +40,7 @@ def run(mode, views, problems):
   Args:
     mode: `ExportMode`.
     views: `data.views.file_views.FileViews`, the run's.
-    problems: `flags.problems.Problems`; faults that are known already.
+    problems: `flags.problems.Problems`; those that are known already.
 
   Returns:
     The folder of the version, and the names of its signatures.
@@ -68,12 +69,13 @@ def run(mode, views, problems):
         for name in sorted(os.listdir(assets))
       ]
       logging.info("Writing %s.", target)
-      tf.saved_model.save(
-        served.root,
-        partial,
-        signatures=served.signatures,
-        options=tf.saved_model.SaveOptions(save_debug_info=False),
-      )
+      with log_noise.without(log_noise.EXPORT):
+        tf.saved_model.save(
+          served.root,
+          partial,
+          signatures=served.signatures,
+          options=tf.saved_model.SaveOptions(save_debug_info=False),
+        )
     if mode.warmup:
       warmup.write(
         partial,

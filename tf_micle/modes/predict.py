@@ -73,7 +73,7 @@ def run(mode, strategy, open_images, problems):
     open_run, mode.model_dir, tuned=True
   )
   if mode.output and mode.output.endswith(".parquet"):
-    problems.add(*parquet.fault())
+    problems.add(*parquet.problem())
   folder = partial_files.folder(mode.output)
   if not os.path.isdir(folder):
     problems.add(*outputs.occupied(mode))

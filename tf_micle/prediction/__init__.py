@@ -1,1 +1,1 @@
-"""The files that prediction writes."""
+"""Prediction: pieces, rows, and the files that are written."""

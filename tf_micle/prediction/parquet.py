@@ -7,7 +7,7 @@ import csv
 from tf_micle.system.written_whole import written_whole
 
 
-def fault():
+def problem():
   """Returns why Parquet cannot be written, in a list; empty where it can.
 
   The latest pyarrow, which TFDS brings along, is there and does not import: it

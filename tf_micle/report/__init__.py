@@ -1,1 +1,1 @@
-"""The report of an evaluation, a page of HTML."""
+"""Report of an evaluation, a page of HTML."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 
-import numpy as np
-
 from tf_micle.evaluation import curves, entries
 from tf_micle.evaluation.evaluation_notes import FEW_PATIENTS
-from tf_micle.evaluation.predictions import Predictions, by_patient
+from tf_micle.evaluation.predictions import Predictions, at_level
 from tf_micle.report import charts as report_charts
 from tf_micle.report import tables as report_tables
 
@@ -29,10 +27,7 @@ def context(result: dict, predictions: Predictions) -> dict:
   """
   tables = report_tables
   levels = list(dict.fromkeys((result["unit"], "patient")))
-  at = {
-    level: by_patient(predictions) if level != predictions.unit else predictions
-    for level in levels
-  }
+  at = {level: at_level(level, predictions) for level in levels}
   headline = tables.headline(result, levels)
   names = tables.scalars(result)
   cards = [names[key][0] for key in _CARDS[result["task"]]]
@@ -49,7 +44,7 @@ def context(result: dict, predictions: Predictions) -> dict:
     "few_patients": FEW_PATIENTS,
     "no_width": entries.NO_WIDTH,
     "classes": {
-      level: tables.classes(result, level, _known(at[level]))
+      level: tables.classes(result, level, at[level].stated.sum(axis=0))
       for level in levels
     },
     "curves": _curves(result, at),
@@ -64,14 +59,6 @@ def context(result: dict, predictions: Predictions) -> dict:
       for level in result.get("difference") or {}
     },
   }
-
-
-def _known(predictions):
-  """(C,) items whose label of the class is known."""
-  labels = predictions.labels
-  if predictions.task == "multi_class":
-    return np.full(len(predictions.class_names), (labels >= 0).sum())
-  return np.isin(labels, (0, 1)).sum(axis=0)
 
 
 def _curves(result, at):
@@ -119,7 +106,7 @@ def _curves(result, at):
       ]
     }
   unit = result["unit"]
-  known = _known(at[unit])
+  known = at[unit].stated.sum(axis=0)
   cards = []
   for c, name in enumerate(names):
     roc, pr = (

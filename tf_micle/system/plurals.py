@@ -11,9 +11,9 @@ def counted(count: int, noun: str, verb: str = "") -> str:
   Args:
     count: how many.
     noun: in the singular.
-    verb: "" for none, "is" or "has", in the singular too.
+    verb: "is", or "" for none.
   """
   if count != 1:
     noun = _IRREGULAR.get(noun, f"{noun}s")
-    verb = {"is": "are", "has": "have"}.get(verb, verb)
+    verb = "are" if verb else ""
   return f"{count:,} {noun} {verb}".rstrip()

@@ -8,6 +8,7 @@ import time
 
 import tensorflow as tf
 
+from tf_micle.system import log_noise
 from tf_micle.training import progress
 
 
@@ -100,13 +101,14 @@ def train(
   if selection and selection.exhausted:
     return Trained(schedule.first_step)
   try:
-    model.fit(
-      batches,
-      epochs=1,
-      steps_per_epoch=remaining,
-      verbose=0,
-      callbacks=[first, recorder, bar],
-    )
+    with log_noise.without(log_noise.SLOW_CALLBACK):
+      model.fit(
+        batches,
+        epochs=1,
+        steps_per_epoch=remaining,
+        verbose=0,
+        callbacks=[first, recorder, bar],
+      )
   finally:
     bar.close()
   if recorder.step < schedule.last_step and not model.stop_training:

@@ -221,14 +221,27 @@ def _start(session, plan, parts, checkpoints):
 def _open_log(session, plan, seen, first_step):
   """Writes where the run comes from; returns its `run_log.RunLog`."""
   folder = session.options.model_dir
+  if first_step:
+    _warn_of_blur(session, provenance.read(folder), first_step)
   facts = {
     **plan.facts,
+    "blur_edges": "reflected",
     **provenance.facts(plan.source, session.strategy),
     **provenance.digests(plan.source, plan.picked_on),
   }
   provenance.write(folder, flags=session.flags, facts=facts)
   trained_on.write(folder, [*seen, *plan.patients])
   return run_log.RunLog(folder, first_step=first_step)
+
+
+def _warn_of_blur(session, before, first_step):
+  """Says so where a run was begun with another blur than it resumes with."""
+  if session.flags["use_blur"] and "blur_edges" not in before:
+    logging.warning(
+      "This run was begun by a version whose blur darkened the edges of images "
+      "(zeros beyond them). From step %d on they are reflected.",
+      first_step,
+    )
 
 
 def _draw_views(session, plan, model, log):
