@@ -1,4 +1,4 @@
-"""The data of a run behind one object: splits, and the batches made of them."""
+"""Access to the data of a run: splits, and the batches made of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that is wrong with a command, gathered before anything is started."""
+"""Problems of a command, gathered before anything is started."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Problems:
   def collect(self, function, *args, hint="", **kwargs):
     """Calls `function`; what a user can mend joins the problems.
 
-    Any other exception is a fault of the program, and goes on.
+    Any other exception is a fault of the program, and is raised.
 
     Args:
       function: what to call with the further arguments.

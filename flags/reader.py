@@ -51,7 +51,7 @@ _USED_OF_RUN = ("unit", "uncertain", "image_size", "resize_method")
 
 
 def parse(argv):
-  """Parses a command line, going on past faults to find them all.
+  """Parses a command line past its faults, to find them all.
 
   Args:
     argv: the program's name and its arguments.

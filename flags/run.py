@@ -12,7 +12,7 @@ flags.DEFINE_enum(
 flags.DEFINE_string(
   "model_dir",
   None,
-  "Folder of the run. Giving the same command again goes on from its newest "
+  "Folder of the run. Giving the same command again resumes from its newest "
   "checkpoint.",
 )
 flags.DEFINE_string(

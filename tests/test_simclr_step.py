@@ -36,8 +36,7 @@ def recipe(name, **changes):
   given = [f"--{key}={value}" for key, value in changes.items()]
   flags.FLAGS.unparse_flags()
   run.parse(["run.py", f"--flagfile={folder / name}.flags", *given])
-  options = run.reader.options(run.Problems(), run.run_folder)
-  return options
+  return run.reader.options(run.Problems(), run.run_folder)
 
 
 def simclr_loss(z):

@@ -1,4 +1,4 @@
-"""The options that shape a training run; fields are named as their flags are.
+"""Options that shape a training run; fields are named as their flags are.
 
 They are read from the command line once, recorded in a run's `flags.json`, and
 built from it again when the run is opened.

@@ -1,4 +1,4 @@
-"""One pass over a split's images, as evaluation and validation see them."""
+"""Evaluation batches: one pass over a split's images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bags or images one after the other, epoch after epoch, from any position.
+"""Endless stream of bags or images, epoch after epoch, from any position.
 
 Every random choice is a stateless function of the seed and the item's position
 in the run, so a run that starts at step k sees what an uninterrupted one does.

@@ -1,4 +1,4 @@
-"""Images that a manifest lists, without labels and without records."""
+"""Listed images: those of a manifest, without labels and without records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fine-tuning learns from: known labels, of a share of the patients."""
+"""Labelled part of a split: known labels, of a share of the patients."""
 
 from __future__ import annotations
 

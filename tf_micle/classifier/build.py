@@ -1,4 +1,4 @@
-"""Puts the parts of fine-tuning together: network, loss, optimiser."""
+"""Classifier of a run: network, loss and optimiser."""
 
 from __future__ import annotations
 

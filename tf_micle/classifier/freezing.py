@@ -1,4 +1,4 @@
-"""Which layers fine-tuning leaves as they are."""
+"""Freezing of layers in fine-tuning."""
 
 from __future__ import annotations
 

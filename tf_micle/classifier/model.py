@@ -1,4 +1,4 @@
-"""The fine-tuning step, and what a fine-tuned network says of images."""
+"""Fine-tuning step and inference of a classifier."""
 
 from __future__ import annotations
 

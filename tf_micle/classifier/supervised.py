@@ -1,4 +1,4 @@
-"""Losses and accuracy on labels of which some are unknown."""
+"""Supervised losses and accuracy, on labels of which some are unknown."""
 
 from __future__ import annotations
 

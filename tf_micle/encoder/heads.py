@@ -1,4 +1,4 @@
-"""What stands on the encoder: projection head, linear head.
+"""Projection head and linear head.
 
 SimCLR (Chen et al. 2020, arXiv 2002.05709), section 2.1: the contrastive loss
 is on z = g(h), and fine-tuning starts from h; SimCLR v2 (arXiv 2006.10029),

@@ -1,4 +1,4 @@
-"""The layers and blocks that `resnet` stacks.
+"""Residual blocks and the layers they are made of.
 
 Structure, padding and constants are those of google-research/simclr `tf2/`; see
 `resnet` for the papers.

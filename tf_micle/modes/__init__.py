@@ -1,1 +1,1 @@
-"""What `run.py --mode=...` does, a file a mode."""
+"""Modes of `run.py`, a file each."""

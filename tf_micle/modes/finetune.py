@@ -1,4 +1,4 @@
-"""What --mode=finetune trains: a classifier on an encoder."""
+"""Fine-tuning: the plan of --mode=finetune."""
 
 from __future__ import annotations
 

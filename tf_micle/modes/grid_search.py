@@ -1,4 +1,4 @@
-"""Runs the arms of a sweep one after the other, and picks by validation."""
+"""Grid search: the arms of a sweep in turn, picked by validation."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _text(row):
 
 
 def _run(flags, command, run_dir, select_by):
-  """Runs one arm; SIGTERM and SIGINT go on to it."""
+  """Runs one arm; SIGTERM and SIGINT are handed to it."""
   # A session of its own: a terminal's Ctrl-C would reach it twice.
   with subprocess.Popen(command, start_new_session=True) as process:
     before = {}

@@ -1,4 +1,4 @@
-"""What --mode=pretrain trains: an encoder, by SimCLR or MICLe."""
+"""Pretraining by SimCLR or MICLe: the plan of --mode=pretrain."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class RunCheckpoints:
     """
     first_step = self.restore()
     if first_step is not None:
-      return first_step, f"goes on from {self.latest}"
+      return first_step, f"resumes from {self.latest}"
     if initial:
       taken = initialise(
         initial,

@@ -1,4 +1,4 @@
-"""The layout of a run's folder; does not import TensorFlow."""
+"""Layout of a run's folder; does not import TensorFlow."""
 
 from __future__ import annotations
 

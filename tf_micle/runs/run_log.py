@@ -24,7 +24,7 @@ class RunLog:
 
     Args:
       run_dir: the run's folder.
-      first_step: where the run goes on; lines of later steps, written by a run
+      first_step: where the run resumes; lines of later steps, written by a run
         that was stopped before it saved them, are dropped.
     """
     self._path = os.path.join(run_dir, run_folder.METRICS)
@@ -35,7 +35,7 @@ class RunLog:
 
   @property
   def unvalidated(self):
-    """Whether a signal came before the validation of the step to go on from."""
+    """Whether a signal came before the validation of the last step."""
     return bool(self._rows) and _UNVALIDATED in self._rows[-1]
 
   def complete(self, step, values):

@@ -20,7 +20,7 @@ def sign(select_by):
 class Selection:
   """The best checkpoint of a run, beside its newest ones.
 
-  What was best so far is read from the run's log, so that a run that goes on
+  What was best so far is read from the run's log, so that a resumed run
   selects as one that never stopped.
   """
 
@@ -32,7 +32,7 @@ class Selection:
       parts: as in `checkpoint.RunCheckpoints`.
       select_by: a score of `metrics.point_values`.
       patience: validations without a better one after which to stop; 0: never.
-      rows: the run's log up to where it goes on.
+      rows: the run's log up to where it resumes.
     """
     self._checkpoints = checkpoint.RunCheckpoints(
       run_dir, parts, keep=1, folder=run_folder.BEST

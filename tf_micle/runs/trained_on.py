@@ -1,4 +1,4 @@
-"""The patients that a model has seen, which guards against leakage."""
+"""Patients that a model has seen, which guards against leakage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a run takes to its first step, and what of it for what."""
+"""Clock of a start: what took how long up to the first step."""
 
 from __future__ import annotations
 

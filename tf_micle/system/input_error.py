@@ -1,4 +1,4 @@
-"""The error of what a user can mend."""
+"""Error that a user can mend."""
 
 from __future__ import annotations
 

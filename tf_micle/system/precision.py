@@ -1,4 +1,4 @@
-"""In which numbers the encoder computes: chosen when the run starts.
+"""Mixed-precision policy of the encoder, chosen when the run starts.
 
 Weights, their updates, BatchNorm's statistics, projections and the loss are
 float32 in every case (Micikevicius et al. 2018, arXiv 1710.03740, section 3).

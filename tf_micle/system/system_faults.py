@@ -1,10 +1,11 @@
-"""What the operating system refuses, said in a line instead of a traceback."""
+"""Faults of the operating system, told in a line instead of a traceback."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import re
 
 # What a user can cure.
 _NUMBERS = (
@@ -27,6 +28,8 @@ _CURES = {
   errno.EDQUOT: "Make room, or ask for a larger quota",
   errno.EFBIG: "Raise the limit (ulimit -f), or write elsewhere",
 }
+# Such as {{function_node __wrapped__SaveV2_device_CPU:0}}.
+_NODES = re.compile(r"\{\{[^}]*\}\}\s*")
 _PEER_LOST = "Collective ops is aborted"
 _CURE = "See to it that this user may read and write there"
 
@@ -95,4 +98,5 @@ def _peer_error(error):
 
 
 def _first_line(error):
-  return str(error).splitlines()[0]
+  """Returns what an error says, less TensorFlow's names of graph nodes."""
+  return _NODES.sub("", str(error).splitlines()[0])

@@ -1,4 +1,4 @@
-"""Several processes, one run: what they agree on, and which of them writes.
+"""Workers of one run: what they agree on, and which of them writes.
 
 All take the same steps together, in lockstep. The first one, the chief, writes
 the run's folder; each other has a folder of its own, which goes when it ends.

@@ -1,4 +1,4 @@
-"""Runs a model through its steps: log, check, save, stop when asked."""
+"""Training loop: log, check, save, stop when asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The progress bar of a training run."""
+"""Progress bar of a training run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training run in its folder: locked, checked, restored, trained, saved."""
+"""Training session of a run: locked, checked, restored, trained, saved."""
 
 from __future__ import annotations
 
