@@ -220,7 +220,7 @@ def test_an_encoder_is_a_feature_vector_that_can_be_tuned(serving, runs):
   images = tf.random.stateless_uniform((4, SIZE, SIZE, 3), (0, 0))
   points = model(images, return_endpoints=True)
   # Two functions, two graphs: a processor may sum in another order.
-  np.testing.assert_allclose(points["default"], model(images), atol=1e-4)
+  np.testing.assert_allclose(points["default"], model(images), rtol=1e-3)
   assert {"initial_conv", "block_group4", "final_avg_pool"} <= points.keys()
   moving = [v for v in model.variables if "moving" in v.name]
   before = [v.numpy() for v in moving]
