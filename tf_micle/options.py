@@ -42,6 +42,8 @@ class PretrainOptions(TrainingOptions):
   temperature: float
   hidden_norm: bool
   micro_batch_size: int | None = None
+  # Runs that were saved before there were others are SimCLR's.
+  resnet_variant: str = "simclr"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,3 +58,4 @@ class FinetuneOptions(TrainingOptions):
   uncertain: str
   class_weights: str
   focal_gamma: float
+  resnet_variant: str = "simclr"

@@ -33,6 +33,7 @@ def build_encoder(options, *, trains=False, local_batch_norm=False):
     depth=options.resnet_depth,
     width_multiplier=options.width_multiplier,
     sk_ratio=options.sk_ratio,
+    variant=options.resnet_variant,
     small_stem=options.image_size <= _SMALL_IMAGE_SIZE,
     batch_norm_decay=options.batch_norm_decay,
     sync_batch_norm=_several_replicas() and not local_batch_norm,

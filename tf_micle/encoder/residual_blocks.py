@@ -1,19 +1,21 @@
 """The layers and blocks that `resnet` stacks.
 
-Structure, padding and constants are those of google-research/simclr `tf2/`; see
-`resnet` for the papers.
+Structure, padding and constants are those of google-research/simclr `tf2/`, but
+for what a `variants.Variant` says; see `resnet` for the papers.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-_BATCH_NORM_EPSILON = 1e-5
+from tf_micle.encoder.variants import VARIANTS, Variant
+
 _MIN_ATTENTION_FILTERS = 32
+_SIMCLR = VARIANTS["simclr"]
 
 
 class FixedPaddingConv(tf.keras.layers.Layer):
-  """Convolution without bias whose padding does not depend on image size.
+  """Convolution whose padding does not depend on image size.
 
   TensorFlow's SAME padding of a strided convolution shifts by a pixel between
   odd and even image sizes; padding explicitly by `kernel_size - 1` in all does
@@ -23,7 +25,12 @@ class FixedPaddingConv(tf.keras.layers.Layer):
   """
 
   def __init__(
-    self, filters: int, kernel_size: int, strides: int = 1, **kwargs
+    self,
+    filters: int,
+    kernel_size: int,
+    strides: int = 1,
+    use_bias: bool = False,
+    **kwargs,
   ):
     super().__init__(**kwargs)
     before = (kernel_size - 1) // 2
@@ -34,7 +41,7 @@ class FixedPaddingConv(tf.keras.layers.Layer):
       kernel_size,
       strides=strides,
       padding="same" if strides == 1 else "valid",
-      use_bias=False,
+      use_bias=use_bias,
       kernel_initializer=tf.keras.initializers.VarianceScaling(),
       name="conv2d",
       dtype=self.dtype_policy,
@@ -55,6 +62,7 @@ class BatchNormRelu(tf.keras.layers.Layer):
     relu: whether a ReLU follows.
     zero_gamma: whether the scale starts at zero instead of one, so that a
       residual block starts as its shortcut (Goyal et al. 2017, section 5.1).
+    epsilon: added to variances.
   """
 
   def __init__(
@@ -63,13 +71,14 @@ class BatchNormRelu(tf.keras.layers.Layer):
     sync_batch_norm: bool,
     relu: bool = True,
     zero_gamma: bool = False,
+    epsilon: float = _SIMCLR.batch_norm_epsilon,
     **kwargs,
   ):
     super().__init__(**kwargs)
     self.relu = relu
     self.bn = tf.keras.layers.BatchNormalization(
       momentum=batch_norm_decay,
-      epsilon=_BATCH_NORM_EPSILON,
+      epsilon=epsilon,
       gamma_initializer="zeros" if zero_gamma else "ones",
       synchronized=sync_batch_norm,
       name="bn",
@@ -157,6 +166,7 @@ class _Block(tf.keras.layers.Layer):
     sync_batch_norm: see `BatchNormRelu`.
     remat: whether the block keeps only its input in training, and runs again in
       the backward pass: less memory for more time, and the same gradient.
+    variant: what is not as in SimCLR; `sk_ratio` above 0 is SimCLR's alone.
   """
 
   expansion = 1  # output channels over `filters`
@@ -170,10 +180,12 @@ class _Block(tf.keras.layers.Layer):
     batch_norm_decay: float,
     sync_batch_norm: bool,
     remat: bool = False,
+    variant: Variant = _SIMCLR,
     **kwargs,
   ):
     super().__init__(**kwargs)
     self._norm = (batch_norm_decay, sync_batch_norm)
+    self._variant = variant
     self._remat = remat
     self.shortcut = []
     if use_projection:
@@ -193,10 +205,16 @@ class _Block(tf.keras.layers.Layer):
     raise NotImplementedError
 
   def _conv(self, *args, **kwargs):
-    return FixedPaddingConv(*args, dtype=self.dtype_policy, **kwargs)
+    bias = self._variant.conv_bias
+    return FixedPaddingConv(
+      *args, use_bias=bias, dtype=self.dtype_policy, **kwargs
+    )
 
   def _batch_norm(self, **kwargs):
-    return BatchNormRelu(*self._norm, dtype=self.dtype_policy, **kwargs)
+    epsilon = self._variant.batch_norm_epsilon
+    return BatchNormRelu(
+      *self._norm, epsilon=epsilon, dtype=self.dtype_policy, **kwargs
+    )
 
   def call(self, inputs, training=None):
     if self._remat and training:
@@ -247,6 +265,9 @@ class ResidualBlock(_Block):
 class BottleneckBlock(_Block):
   """Block of ResNet-50 and deeper: 1x1, 3x3, 1x1 to 4 times the filters.
 
+  The stride is in the 3x3 convolution, or where the variant says so in the
+  first 1x1.
+
   Where `sk_ratio` is above 0, a `SelectiveKernelConv` is in the 3x3's place.
   See `_Block` for `Args`.
   """
@@ -254,6 +275,9 @@ class BottleneckBlock(_Block):
   expansion = 4
 
   def _residual_layers(self, filters, strides, sk_ratio):
+    first = 1
+    if self._variant.stride_in_first:
+      first, strides = strides, 1
     if sk_ratio > 0:
       middle = [
         SelectiveKernelConv(
@@ -271,7 +295,7 @@ class BottleneckBlock(_Block):
         self._batch_norm(name="bn2"),
       ]
     return [
-      self._conv(filters, 1, name="conv1"),
+      self._conv(filters, 1, first, name="conv1"),
       self._batch_norm(name="bn1"),
       *middle,
       self._conv(self.expansion * filters, 1, name="conv3"),
