@@ -54,7 +54,7 @@ _MISTAKES = (InputError, DataError)
 _MAY_CHANGE = frozenset(
   "train_steps train_epochs log_steps checkpoint_steps checkpoint_epochs "
   "keep_checkpoint_max eval_batch_size eval_split on_bad_record strategy "
-  "tpu_name data_dir model_dir checkpoint demo remat".split()
+  "tpu_name data_dir model_dir checkpoint checkpoint_parts demo remat".split()
 )
 
 for concern in reader.MODULES:

@@ -27,6 +27,18 @@ _BLOCKS = {
 DEPTHS = tuple(_BLOCKS)
 
 
+def group_sizes(depth):
+  """Returns the number of blocks in each group, and whether of bottlenecks."""
+  block, sizes = _BLOCKS[depth]
+  return sizes, block is residual_blocks.BottleneckBlock
+
+
+def depth_of(sizes, *, bottlenecks):
+  """Returns the depth whose groups have these many blocks; None without one."""
+  known = {group_sizes(depth): depth for depth in DEPTHS}
+  return known.get((tuple(sizes), bottlenecks))
+
+
 def resnet(
   *,
   depth: int,
@@ -77,9 +89,7 @@ def resnet(
   Raises:
     ValueError: if an argument is out of range.
   """
-  _check_arguments(
-    depth, width_multiplier, sk_ratio, variant, batch_norm_decay
-  )
+  _check_arguments(depth, width_multiplier, sk_ratio, variant, batch_norm_decay)
   own = variants.VARIANTS[variant]
   policy = "float32" if dtype is None else dtype
   norm = {
@@ -157,9 +167,9 @@ def _stem(images, *, filters, small, resnet_d, variant, norm, policy):
   outputs = batch_norm(initial_conv, "initial_bn")
   if variant.pad_both_sides:
     # Of what a ReLU put out, zeros change no maximum.
-    outputs = tf.keras.layers.ZeroPadding2D(
-      1, name="pool_pad", dtype=policy
-    )(outputs)
+    outputs = tf.keras.layers.ZeroPadding2D(1, name="pool_pad", dtype=policy)(
+      outputs
+    )
   pool = tf.keras.layers.MaxPooling2D(
     3,
     strides=2,

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_micle.encoder.build import build_encoder
 from tf_micle.loading import tuned_run
 from tf_micle.options import FinetuneOptions, PretrainOptions
-from tf_micle.runs import checkpoint, provenance
+from tf_micle.runs import checkpoint, initial_weights, provenance
 from tf_micle.runs import folder as run_folder
 from tf_micle.system.input_error import InputError
 
@@ -86,7 +86,7 @@ def open_run(run_dir, path=None):
     options = _pick(PretrainOptions, flags)
     encoder, classifier, names = build_encoder(options), None, ()
     path = checkpoint.find(path or run_dir)
-    checkpoint.initialise(path, {"encoder": encoder})
+    initial_weights.initialise(path, {"encoder": encoder})
   return RunNetwork(run_dir, flags, options, encoder, classifier, names, path)
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 
 from tf_micle.classifier.build import build_network
-from tf_micle.runs import checkpoint, provenance, trained_on
+from tf_micle.runs import (
+  checkpoint,
+  initial_weights,
+  provenance,
+  trained_on,
+)
 from tf_micle.runs import folder as run_folder
 from tf_micle.system.input_error import InputError
 
@@ -72,5 +77,5 @@ class TunedRun:
     model, parts = build_network(
       options, task=self.task, num_classes=len(self.class_names)
     )
-    checkpoint.initialise(path, parts)
+    initial_weights.initialise(path, parts)
     return model, path
