@@ -128,6 +128,7 @@ def train(options, problems):
           reader.pick(session.RunOptions, options._replace(model_dir=folder)),
           strategy,
           flags=options._asdict(),
+          not_default=reader.not_default(options),
           may_change=_may_change(options.mode),
           clock=clock,
         ),

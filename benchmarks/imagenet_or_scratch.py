@@ -1,4 +1,4 @@
-r"""Fine-tunes from ImageNet weights and from scratch, on all labels and a tenth.
+r"""Fine-tuning from ImageNet weights against from scratch, all and few labels.
 
   python benchmarks/imagenet_or_scratch.py --images=DIR --weights=FILE
 
@@ -7,15 +7,14 @@ manifest.csv has the authors' folds: 1 to 3 train, 5 picks the checkpoint, 4 is
 tested), FILE the weights of tf.keras.applications.ResNet50. Both arms are the
 network of the weights at 112 pixels, with the same steps, batches of 16, views,
 and learning rates, of which the validation fold picks one. Fold 4 is looked at
-once, by the picked runs. Prints the table of docs/results.md. Everything is kept
-in benchmarks/out/; stopped and started again, it resumes.
+once, by the picked runs. Prints the table of docs/results.md. Everything is
+kept in benchmarks/out/; stopped and started again, it resumes.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -45,7 +44,7 @@ def command(*arguments):
 
 
 def records():
-  """Builds the records once, split by the authors' folds; returns the folder."""
+  """Builds the records once, split by fold; returns their folder."""
   folder, manifest = OUT / "records", OUT / "manifest.csv"
   if (folder / "dataset.json").exists():
     return folder

@@ -154,6 +154,15 @@ def modes_of_flags():
   }
 
 
+def not_default(options):
+  """Returns the names of flags whose value is not the default, sorted."""
+  return sorted(
+    flag.name
+    for flag in _ours()
+    if str(getattr(options, flag.name)) != str(flag.default)
+  )
+
+
 def given(*, but=()):
   """Returns the arguments that the user gave, less the flags named in `but`."""
   return [f.serialize() for f in _ours() if f.present and f.name not in but]

@@ -32,6 +32,12 @@ def saved(folder):
   ]
 
 
+def step_of(path):
+  """Returns the step in a checkpoint's name (ckpt-100), or None."""
+  found = _INDEX.fullmatch(f"{os.path.basename(path)}.index")
+  return int(found[1]) if found else None
+
+
 def has_checkpoint(run_dir):
   """Whether a run in this folder has a checkpoint to resume from."""
   return bool(run_dir) and bool(saved(os.path.join(run_dir, CHECKPOINTS)))

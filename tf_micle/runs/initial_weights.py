@@ -38,7 +38,9 @@ class Source:
     read: from a list of these to the arrays, by the same.
     own: whether it is a run of ours.
     classes: outputs of its classifier; 0 without one.
+    step: of its training, or None where not known.
     image_size: that it was trained at, in pixels, or None where not known.
+    small_stem: whether its stem is that of small images, or None likewise.
     left: what the files hold beside the network.
   """
 
@@ -49,7 +51,9 @@ class Source:
   read: Callable[[list[str]], dict[str, np.ndarray]]
   own: bool
   classes: int = 0
+  step: int | None = None
   image_size: int | None = None
+  small_stem: bool | None = None
   left: tuple[str, ...] = ()
 
   def provenance(self):
@@ -151,6 +155,8 @@ def open_source(path):
     read=lambda names: {name: weights.tensors[name].read() for name in names},
     own=False,
     classes=weights.classes,
+    step=weights.step,
+    small_stem=has_small_stem(weights.shapes),
     left=weights.left,
   )
 
@@ -167,6 +173,7 @@ def _own_source(path):
     read=lambda keys: checkpoint.read_arrays(reader, keys, path),
     own=True,
     classes=bias[0],
+    step=run_folder.step_of(path),
     image_size=run_folder.read_flags(path).get("image_size"),
   )
 

@@ -46,6 +46,7 @@ class Session:
     options: `RunOptions`.
     strategy: `tf.distribute.Strategy`.
     flags: dict of every flag's value, for the record.
+    not_default: names of flags whose value is not the default, for the record.
     may_change: names of flags that may differ when the run is resumed.
     clock: `clock.Clock`, started with the command.
   """
@@ -53,6 +54,7 @@ class Session:
   options: RunOptions
   strategy: tf.distribute.Strategy
   flags: Mapping[str, Any]
+  not_default: list[str]
   may_change: frozenset[str]
   clock: Clock
 
@@ -235,6 +237,7 @@ def _open_log(session, plan, seen, begun):
     **provenance.facts(plan.source, session.strategy),
     **provenance.digests(plan.source, plan.picked_on),
     "started_from": begun.started_from,
+    "flags_not_default": session.not_default,
   }
   provenance.write(folder, flags=session.flags, facts=facts)
   trained_on.write(folder, [*seen, *plan.patients])
