@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 
 from tf_micle.system.input_error import InputError
 
@@ -21,13 +22,15 @@ FORMATS = (
 PICKLES = (PICKLE, ZIP)
 
 _SAVED_MODEL_FILE = "saved_model.pb"
-# The first bytes of a file.
+# The first bytes of a file, the first that matches.
 _SIGNATURES = {
-  b"\x89HDF\r\n\x1a\n": HDF5,
-  b"PK\x03\x04": ZIP,  # What torch.save writes, and a .keras file.
-  b"\x80": PICKLE,
+  re.compile(rb"\x89HDF\r\n\x1a\n"): HDF5,
+  re.compile(rb"PK\x03\x04"): ZIP,  # What torch.save writes, or a .keras file.
+  # The length of a JSON object, in 8 bytes of which the last are 0; the object.
+  re.compile(rb"(?s).{5}\0{3}\{"): SAFETENSORS,
+  re.compile(rb"\x80[\2-\5]"): PICKLE,
 }
-_HEADER = 9  # Safetensors: the length of a JSON object in 8 bytes, the object.
+_LONGEST = 9
 
 
 class WeightsError(InputError):
@@ -55,11 +58,9 @@ def kind(path):
   if names or not exists(path):
     return None
   with opened(path) as file:
-    first = bytes(file.read(_HEADER))
-  for signature, found in _SIGNATURES.items():
-    if first.startswith(signature):
-      return found
-  return SAFETENSORS if first[8:] == b"{" else None
+    first = bytes(file.read(_LONGEST))
+  matches = (kind for start, kind in _SIGNATURES.items() if start.match(first))
+  return next(matches, None)
 
 
 def exists(path):

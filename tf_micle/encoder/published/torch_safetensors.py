@@ -114,6 +114,7 @@ def _with_names(tensors):
   """
   first = _FIRST_OF_BLOCKS.replace("layer1", "4")
   prefixes = [key.removesuffix(first) for key in tensors if key.endswith(first)]
+  prefixes = [p for p in prefixes if not p or p.endswith(".")]  # Not layer4.
   renamed = {}
   for key, tensor in tensors.items():
     for prefix in prefixes:
