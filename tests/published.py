@@ -135,3 +135,53 @@ def write_torch(path, model, prefix="", **others):
   """Writes a model as .safetensors, and `others` as they are."""
   save_file({**torch_arrays(model, prefix), **others}, str(path))
   return str(path)
+
+
+def write_simclr(path, encoder, projection, logits):
+  """Writes our layers as a checkpoint of SimCLR's; returns its prefix.
+
+  Args:
+    path: of the prefix.
+    encoder: of basic blocks, with the small stem.
+    projection: `heads.ProjectionHead`.
+    logits: a dense layer.
+  """
+  node = tf.train.Checkpoint
+
+  def chain(found):
+    return [
+      node(**{name: getattr(layer, name)})
+      for layer in found
+      for name in ("conv2d", "bn")
+      if hasattr(layer, name)
+    ]
+
+  groups = [
+    node(
+      layers=[
+        node(
+          conv2d_bn_layers=chain(block.residual),
+          shortcut_layers=chain(block.shortcut),
+        )
+        for block in encoder.layers
+        if block.name.startswith(f"block_group{group}_")
+      ]
+    )
+    for group in range(1, 5)
+  ]
+  stem = chain(encoder.get_layer(f"initial_{name}") for name in ("conv", "bn"))
+  model = node(
+    resnet_model=node(
+      initial_conv_relu_max_pool={"0": stem[0], "2": stem[1]},
+      block_groups=groups,
+    ),
+    _projection_head=node(
+      linear_layers=[
+        node(dense=dense, bn_relu=node(bn=bn))
+        for dense, bn in zip(projection.dense, projection.bn)
+      ]
+    ),
+    supervised_head=node(linear_layer=node(dense=logits)),
+  )
+  step = tf.Variable(12, dtype=tf.int64)
+  return node(model=model, global_step=step).write(str(path))

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_micle.encoder import heads, residual_blocks, resnet
-
-_FIXTURE = (
-  Path(__file__).parents[2] / "shared" / "fixtures" / "simclr_tf2_resnet18"
-)
+from tf_micle.encoder import residual_blocks, resnet
 
 
 def _images(size=32, n=4, seed=0):
@@ -27,76 +21,6 @@ def _tiny(**kwargs):
 
 def _num_trainable(model):
   return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-
-
-def _node(**children):
-  return tf.train.Checkpoint(**children)
-
-
-def _chain(layers):
-  """SimCLR's wrappers around a list of our convolutions and BatchNorms."""
-  return [
-    _node(conv2d=layer.conv2d)
-    if isinstance(layer, residual_blocks.FixedPaddingConv)
-    else _node(bn=layer.bn)
-    for layer in layers
-  ]
-
-
-def _simclr_tree(encoder, projection, logits):
-  """Our layers under the names that SimCLR's checkpoint has for them."""
-  groups = [
-    _node(
-      layers=[
-        _node(
-          conv2d_bn_layers=_chain(block.residual),
-          shortcut_layers=_chain(block.shortcut),
-        )
-        for block in encoder.layers
-        if block.name.startswith(f"block_group{group}_")
-      ]
-    )
-    for group in range(1, 5)
-  ]
-  stem = _chain(encoder.get_layer(f"initial_{x}") for x in ("conv", "bn"))
-  linear_layers = [
-    _node(dense=dense, bn_relu=_node(bn=bn))
-    for dense, bn in zip(projection.dense, projection.bn)
-  ]
-  return _node(
-    model=_node(
-      resnet_model=_node(
-        initial_conv_relu_max_pool={"0": stem[0], "2": stem[1]},
-        block_groups=groups,
-      ),
-      _projection_head=_node(linear_layers=linear_layers),
-      supervised_head=_node(linear_layer=_node(dense=logits)),
-    )
-  )
-
-
-@pytest.mark.skipif(
-  not _FIXTURE.exists(), reason=f"SimCLR checkpoint not at {_FIXTURE}"
-)
-def test_simclr_checkpoint_gives_simclr_outputs():
-  encoder = resnet.resnet(depth=18, small_stem=True)
-  projection = heads.projection_head(512, mode="nonlinear", num_layers=3)
-  logits = heads.linear_head(10)
-  logits.build((None, 512))
-  tree = _simclr_tree(encoder, projection, logits)
-  status = tree.read(str(_FIXTURE / "ckpt-7"))
-  status.assert_existing_objects_matched()
-  num_read = sum(len(x.variables) for x in (encoder, projection, logits))
-  listed = (_FIXTURE / "variables.txt").read_text().splitlines()
-  assert num_read == sum(line.startswith("model/") for line in listed)
-
-  expected = np.load(_FIXTURE / "expected.npz")
-  features = encoder(expected["images"], training=False)["final_avg_pool"]
-  z, hiddens = projection(features, training=False)
-  close = {"rtol": 1e-4, "atol": 1e-4}
-  np.testing.assert_allclose(features, expected["features"], **close)
-  np.testing.assert_allclose(z, expected["projection"], **close)
-  np.testing.assert_allclose(logits(hiddens[0]), expected["logits"], **close)
 
 
 # Torchvision's counts without the classifier. Its 18 and 34 have no projection

@@ -12,7 +12,7 @@ from tf_micle.evaluation import evaluate as evaluation
 from tf_micle.evaluation import scoring
 from tf_micle.loading import tuned_run
 from tf_micle.report import page as report_page
-from tf_micle.runs import provenance, trained_on
+from tf_micle.runs import initial_weights, provenance, trained_on
 
 _WRONG_CASES = 24
 
@@ -85,6 +85,7 @@ def run(mode, options, strategy, data, problems, *, own_data):
     "model": os.path.normpath(mode.model_dir),
     "checkpoint": os.path.basename(path),
     "trained_on": [one.data for one in tuned.trained_on],
+    "started_from": initial_weights.described(mode.model_dir),
   }
   if other:
     result["provenance"]["compared_with"] = os.path.normpath(mode.compare)

@@ -129,6 +129,14 @@ def chain(run_dir):
   return run_folder.read_json(path).get("started_from", [])
 
 
+def described(run_dir):
+  """Returns the weights that a run comes from, a line of text each."""
+  return [
+    f"{one['path']} ({one['format']}, SHA-256 {one['sha256'][:16]})"
+    for one in chain(run_dir)
+  ]
+
+
 def open_source(path):
   """Opens weights to start from; reads no array yet.
 

@@ -116,7 +116,7 @@ def _classes(source):
 
 def _of_run(run_dir, flags):
   """Yields the rows that only a run of ours has."""
-  from tf_micle.runs import provenance, trained_on
+  from tf_micle.runs import initial_weights, provenance, trained_on
 
   facts = provenance.read(run_dir)
   names = facts.get("class_names", ())
@@ -128,8 +128,8 @@ def _of_run(run_dir, flags):
     count = len(one.patients)
     seen = f"{count} patient{'s' * (count != 1)} of" if count else "unknown:"
     yield f"seen ({one.stage})", f"{seen} {one.data}"
-  for weights in facts.get("started_from", ()):
-    yield "started from", f"{weights['path']} ({weights['format']})"
+  for line in initial_weights.described(run_dir):
+    yield "started from", line
   told = facts.get("flags_not_default")
   listed = sorted(flags) if told is None else told
   name = "all flags" if told is None else "flags not default"
