@@ -22,7 +22,7 @@ from tf_micle.encoder.published.weights import (
   network_flags,
 )
 
-_FIRST, _FIRST_OF_BLOCKS = "conv1.weight", "layer1.0.conv1.weight"
+_FIRST_OF_BLOCKS = "layer1.0.conv1.weight"
 # A ResNet without its classifier as a list of its children, as lightly has it.
 _CHILDREN = {
   **{"0": "conv1", "1": "bn1"},
@@ -133,7 +133,6 @@ def _prefix(keys):
     for key in keys
     if key.endswith(_FIRST_OF_BLOCKS)
   ]
-  found = [prefix for prefix in found if prefix + _FIRST in keys]
   if len(found) > 1:
     found = [prefix for prefix in found if not _COPIES.search(prefix)] or found
   if len(found) > 1:
