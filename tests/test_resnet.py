@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_micle.encoder import residual_blocks, resnet
+from tf_micle.classifier import freezing
+from tf_micle.encoder import residual_blocks, resnet, variants
 
 
 def _images(size=32, n=4, seed=0):
@@ -128,8 +129,9 @@ def test_selective_kernels_match_naive_numpy():
   )
 
 
-def test_compiles_under_xla_with_the_same_result():
-  model = _tiny()
+@pytest.mark.parametrize("variant", variants.VARIANTS)
+def test_compiles_under_xla_with_the_same_result(variant):
+  model = _tiny(variant=variant, small_stem=False)
   block = residual_blocks.BottleneckBlock(8, 2, True, 0.0625, 0.9, True)
 
   def run(images):
@@ -214,6 +216,7 @@ def test_checkpoint_round_trip(tmp_path):
     {"depth": 51},
     {"width_multiplier": 0},
     {"sk_ratio": -0.1},
+    {"variant": "caffe"},
     {"batch_norm_decay": 1.0},
   ],
 )
@@ -221,3 +224,50 @@ def test_errors_say_what_was_expected(argument):
   (name,) = argument
   with pytest.raises(ValueError, match=f"Expected {name} .*Received: {name}="):
     _tiny(**argument)
+
+
+@pytest.mark.parametrize("variant", ["keras", "torch"])
+def test_variants_train_as_the_network_does(variant):
+  """In bfloat16, run again in the backward pass, and frozen."""
+  networks = []
+  for remat in (False, True):
+    tf.keras.utils.set_random_seed(1)
+    networks.append(
+      resnet.resnet(
+        depth=50,
+        width_multiplier=0.0625,
+        variant=variant,
+        dtype="mixed_bfloat16",
+        remat=remat,
+      )
+    )
+
+  def step(model):
+    with tf.GradientTape() as tape:
+      features = model(_images(40), training=True)["final_avg_pool"]
+      loss = tf.reduce_sum(features**2)
+    return loss, tape.gradient(loss, model.trainable_variables)
+
+  plain, again = (step(model) for model in networks)
+  np.testing.assert_array_equal(plain[0], again[0])
+  for one, other in zip(plain[1], again[1]):
+    np.testing.assert_array_equal(one, other)
+  freezing.freeze(networks[0], None, after_block=0, layer=0)
+  frozen = [v for v in networks[0].variables if "initial" in v.name]
+  assert frozen
+  trained = {id(v) for v in networks[0].trainable_variables}
+  assert not trained & {id(v) for v in frozen}
+  biases = [v for v in networks[0].variables if v.name.endswith("/bias:0")]
+  assert len(biases) == (53 if variant == "keras" else 0)
+
+
+def test_simclrs_keys_stay_what_they_were():
+  """Checkpoints of before there were variants hang on them."""
+  names = [layer.name for layer in _tiny(small_stem=False).layers]
+  assert names[:5] == [
+    "images",
+    "initial_conv",
+    "initial_bn",
+    "initial_max_pool",
+    "block_group1_0",
+  ]
