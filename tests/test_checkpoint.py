@@ -73,6 +73,26 @@ def test_initialise_names_what_is_misshapen_and_what_is_absent(tmp_path):
     initial_weights.initialise(str(tmp_path), {"other": parts()["encoder"]})
 
 
+def test_an_optional_part_is_there_as_a_whole_or_not_at_all(tmp_path):
+  saved = parts()
+  checkpoint.RunCheckpoints(tmp_path / "whole", saved, keep=2).save()
+  del saved["projection_head"]
+  checkpoint.RunCheckpoints(tmp_path / "without", saved, keep=2).save()
+  other = models(parts())
+  optional = ["projection_head"]
+  taken = initial_weights.initialise(
+    str(tmp_path / "without"), other, optional=optional
+  )
+  assert taken.taken == ["encoder"]
+  assert "projection_head is not there: it keeps its initial" in str(taken)
+  other["projection_head"] = heads.projection_head(2, mode="linear", out_dim=5)
+  with pytest.raises(checkpoint.CheckpointError) as error:
+    initial_weights.initialise(
+      str(tmp_path / "whole"), other, optional=optional
+    )
+  assert "--checkpoint_parts=encoder" in str(error.value)
+
+
 def test_a_folder_without_checkpoint_is_said(tmp_path):
   with pytest.raises(checkpoint.CheckpointError, match="Expected a run's"):
     checkpoint.find(str(tmp_path))

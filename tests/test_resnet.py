@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tf_micle.classifier import freezing
-from tf_micle.encoder import residual_blocks, resnet, variants
+from tf_micle.encoder import layers, residual_blocks, resnet, variants
 
 
 def _images(size=32, n=4, seed=0):
@@ -88,7 +88,7 @@ def test_width_rounds_to_whole_channels():
 
 def test_strided_conv_pads_alike_on_both_sides():
   # SAME padding would pad an even-sized image below and right only.
-  conv = residual_blocks.FixedPaddingConv(1, 3, strides=2)
+  conv = layers.FixedPaddingConv(1, 3, strides=2)
   conv.build((None, 4, 4, 1))
   images = _images(4, n=1)[..., :1]
   conv(images)
@@ -103,7 +103,7 @@ def test_strided_conv_pads_alike_on_both_sides():
 
 def test_selective_kernels_match_naive_numpy():
   filters = 4
-  layer = residual_blocks.SelectiveKernelConv(filters, 2, 0.5, 0.9, False)
+  layer = layers.SelectiveKernelConv(filters, 2, 0.5, 0.9, False)
   images = _images(8)
   outputs = layer(images, training=False).numpy()
   streams = layer.streams(images, training=False).numpy()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tf_micle.encoder import residual_blocks, variants
+from tf_micle.encoder import layers, residual_blocks, variants
 
 _STEM_FILTERS = 64
 
@@ -140,13 +140,13 @@ def _stem(images, *, filters, small, resnet_d, variant, norm, policy):
   bias, epsilon = variant.conv_bias, variant.batch_norm_epsilon
 
   def conv(outputs, filters, kernel_size, strides, name):
-    layer = residual_blocks.FixedPaddingConv(
+    layer = layers.FixedPaddingConv(
       filters, kernel_size, strides, bias, name=name, dtype=policy
     )
     return layer(outputs)
 
   def batch_norm(outputs, name):
-    layer = residual_blocks.BatchNormRelu(
+    layer = layers.BatchNormRelu(
       **norm, epsilon=epsilon, name=name, dtype=policy
     )
     return layer(outputs)

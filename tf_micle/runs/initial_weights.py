@@ -160,7 +160,7 @@ def open_source(path):
     path=weights.path,
     files=weights.files,
     shapes=weights.shapes,
-    read=lambda names: {name: weights.tensors[name].read() for name in names},
+    read=lambda names: opening.read_arrays(weights, names),
     own=False,
     classes=weights.classes,
     step=weights.step,
@@ -207,7 +207,7 @@ def initialise(source, parts, *, optional=()):
   faulty = report.faulty_parts(optional)
   if faulty:
     raise checkpoint.CheckpointError(
-      f"{report.faults(faulty)}\n{_what_to_do(source, report)}"
+      f"{report.faults(faulty)}\n{_what_to_do(source, report, faulty)}"
     )
   values = source.read(list(matched))
   for key, variable in matched.items():
@@ -231,7 +231,7 @@ def _compare(source, variables):
   return report, matched
 
 
-def _what_to_do(source, report):
+def _what_to_do(source, report, faulty):
   """Returns how to make the network fit, where it is known."""
   kernel = report.expected.get(INITIAL_KERNEL)
   received = report.received.get(INITIAL_KERNEL)
@@ -247,6 +247,11 @@ def _what_to_do(source, report):
         f"They have the stem of images of more than {SMALL_IMAGE_SIZE} pixels: "
         "give a larger --image_size."
       )
+  if faulty == ["projection_head"]:
+    return (
+      "To leave it out: --checkpoint_parts=encoder (fine-tuning: "
+      "--ft_proj_selector=0)."
+    )
   if source.own:
     return "Give the model flags of the run that wrote it (flags.json)."
   return "Leave out the flags of the network: they are taken from the weights."

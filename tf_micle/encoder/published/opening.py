@@ -58,6 +58,23 @@ def open_weights(path):
     raise WeightsError(f"Expected {path} to be {FORMATS}. {error}") from error
 
 
+def read_arrays(weights, names):
+  """Returns arrays of `PublishedWeights`, by name.
+
+  Raises:
+    WeightsError: if they cannot be read.
+  """
+  try:
+    return {name: weights.tensors[name].read() for name in names}
+  except WeightsError:
+    raise
+  except (OSError, *_READ_ERRORS) as error:
+    raise WeightsError(
+      f"Expected weights that can be read. Received: {weights.path}, which "
+      f"cannot ({error})"
+    ) from error
+
+
 def _checkpoint(path):
   prefix = newest(path)
   reader = _reader(prefix)
