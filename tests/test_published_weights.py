@@ -204,7 +204,9 @@ def test_half_precision_is_read_as_float32(torch_model, tmp_path):
   np.testing.assert_allclose(kernel, expected, atol=1e-3)
 
 
-@pytest.mark.parametrize("form", ["h5", "safetensors", "checkpoint"])
+@pytest.mark.parametrize(
+  "form", ["h5", "safetensors", "checkpoint", "saved_model"]
+)
 def test_remote_files_are_read_by_tensorflow(
   form, keras_model, torch_model, tmp_path
 ):
@@ -213,6 +215,10 @@ def test_remote_files_are_read_by_tensorflow(
     local, _ = simclr_file("checkpoint", tmp_path)
     names = [f"{local.name}.index", f"{local.name}.data-00000-of-00001"]
     local = local.parent
+  elif form == "saved_model":
+    local, _ = simclr_file("resnet18_cifar_stem", tmp_path)
+    names = ["variables/variables.index", "saved_model.pb"]
+    names.append("variables/variables.data-00000-of-00001")
   elif form == "h5":
     local, names = tmp_path, ["x.h5"]
     keras_model.save_weights(str(tmp_path / "x.h5"))
@@ -223,7 +229,7 @@ def test_remote_files_are_read_by_tensorflow(
     tf.io.gfile.copy(
       str(local / name), f"ram://weights/{form}/{name}", overwrite=True
     )
-  path = names[0].removesuffix(".index")
+  path = "" if form == "saved_model" else names[0].removesuffix(".index")
   here = opening.open_weights(str(local / path))
   there = opening.open_weights(f"ram://weights/{form}/{path}")
   assert there.shapes == here.shapes
@@ -295,6 +301,12 @@ def cut(tmp_path):
   return path
 
 
+def cut_safetensors(tmp_path):
+  path = another(tmp_path)
+  path.write_bytes(path.read_bytes()[:-8])
+  return path
+
+
 def of_tensorflow_1(tmp_path):
   with tf.Graph().as_default(), tf.compat.v1.Session() as session:
     kernel = tf.compat.v1.get_variable("base_model/conv2d/kernel", (1,))
@@ -316,6 +328,7 @@ def of_tensorflow_1(tmp_path):
     (two, r"'a\.', 'b\.'"),
     (no_weights, "none of these"),
     (cut, "damaged"),
+    (cut_safetensors, "damaged"),
     (of_tensorflow_1, "TensorFlow 1.*gs://simclr-checkpoints-tf2"),
   ],
 )
