@@ -19,9 +19,11 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 from absl import app, flags
 
 ROOT = pathlib.Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
 OUT = ROOT / "benchmarks/out/imagenet_or_scratch"
 
 _IMAGES = flags.DEFINE_string("images", None, "Folder with manifest.csv.")
@@ -84,19 +86,39 @@ def tuned(arm, fraction):
   return pathlib.Path(json.loads(found.read_text())["best"])
 
 
-def scores(folder):
-  """Evaluates a run once on the test split; returns its metrics.json."""
-  found = folder / "eval/test/metrics.json"
-  if not found.exists():
+def predictions(folder):
+  """Evaluates a run once on the test split; returns its predictions."""
+  from tf_micle.evaluation import evaluate as evaluation
+
+  if not (folder / "eval/test/metrics.json").exists():
     command(
       *("run.py", "--mode=eval", "--eval_split=test", f"--model_dir={folder}")
     )
-  return json.loads(found.read_text())
+  return evaluation.load(folder / "eval/test")[1]
 
 
-def cell(score):
-  """Formats a score and its interval over patients."""
-  return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
+def scored(found):
+  """Returns each score of predictions, and its bootstrap over patients."""
+  from tf_micle.evaluation import bootstrap, metrics
+
+  def measured(weights):
+    values = metrics.measure(found.labels, found.probabilities, weights=weights)
+    return np.array([values[name] for name in SCORES])
+
+  # The same resamples for every run, so a difference is paired.
+  resampled = bootstrap.replicates(
+    lambda weights: dict(zip(SCORES, measured(weights))), found.patient_id
+  )
+  return measured(None), np.stack([resampled[name] for name in SCORES])
+
+
+def cells(values, resampled):
+  """Formats scores and their intervals."""
+  from tf_micle.evaluation import bootstrap
+
+  for value, draws in zip(values, resampled):
+    low, high = bootstrap.interval(draws)
+    yield f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def main(argv):
@@ -105,15 +127,17 @@ def main(argv):
   records()
   lines = []
   for fraction in FRACTIONS:
-    for arm in ARMS:
-      picked = tuned(arm, fraction)
-      found = scores(picked)["image"]
-      cells = [cell(found[name]) for name in SCORES]
-      share = f"{float(fraction):.0%}"
-      lines.append(" | ".join(["", share, arm, picked.name, *cells, ""]))
-  print("| labels | start | picked | " + " | ".join(SCORES) + " |")
+    picked = [tuned(arm, fraction) for arm in ARMS]
+    one, other = (scored(predictions(folder)) for folder in picked)
+    difference = [a - b for a, b in zip(one, other)]
+    names = [folder.name.partition("=")[2] for folder in picked]
+    for row in ((ARMS[0], names[0], one), (ARMS[1], names[1], other)):
+      lines.append((fraction, *row[:2], *cells(*row[2])))
+    lines.append((fraction, " - ".join(ARMS), "", *cells(*difference)))
+  print("| labels | start | rate | " + " | ".join(SCORES) + " |")
   print("|---|" + "---|" * (len(SCORES) + 2))
-  print("\n".join(line.strip() for line in lines))
+  for fraction, *row in lines:
+    print("| " + " | ".join([f"{float(fraction):.0%}", *row]) + " |")
 
 
 if __name__ == "__main__":
