@@ -48,8 +48,11 @@ def network(variant, *, depth=50, width=4, classes=None, seed=0):
     x = layers.Dense(classes, "softmax", name="predictions")(x)
   model = tf.keras.Model(images, x)
   rng = np.random.default_rng(seed)
+  last = f"_{3 if bottlenecks else 2}_bn/gamma"
   for variable in model.variables:
-    variable.assign(_drawn(rng, variable))
+    value = _drawn(rng, variable)
+    # A block's last scale is small, so that sums over blocks do not grow.
+    variable.assign(value / 10 if last in variable.name else value)
   return model
 
 

@@ -114,7 +114,8 @@ def test_micle_from_imagenet_then_finetuned(
   assert len(origin["sha256"]) == 64
 
   tuned = {"mode": "finetune", "checkpoint": tmp_path / "micle"}
-  assert command("tuned", **tuned, image_size=None) == run.DONE
+  tuned.update(image_size=None, learning_rate=1e-3)
+  assert command("tuned", **tuned) == run.DONE
   assert flags_of(tmp_path / "tuned")["resnet_variant"] == "keras"
   chain = provenance_of(tmp_path / "tuned")["started_from"]
   assert [one["parts"] for one in chain] == [["encoder"], ["encoder"]]
