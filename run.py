@@ -54,7 +54,7 @@ _MISTAKES = (InputError, DataError)
 _MAY_CHANGE = frozenset(
   "train_steps train_epochs log_steps checkpoint_steps checkpoint_epochs "
   "keep_checkpoint_max eval_batch_size eval_split on_bad_record strategy "
-  "tpu_name data_dir model_dir checkpoint demo remat".split()
+  "tpu_name data_dir model_dir checkpoint checkpoint_parts demo remat".split()
 )
 
 for concern in reader.MODULES:
@@ -128,6 +128,7 @@ def train(options, problems):
           reader.pick(session.RunOptions, options._replace(model_dir=folder)),
           strategy,
           flags=options._asdict(),
+          not_default=reader.not_default(options),
           may_change=_may_change(options.mode),
           clock=clock,
         ),

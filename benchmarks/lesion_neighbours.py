@@ -62,7 +62,7 @@ def embed(run_dir, encoded):
   from data.views import geometry
   from tf_micle.contrastive.build import build_contrastive_model
   from tf_micle.options import PretrainOptions
-  from tf_micle.runs import checkpoint
+  from tf_micle.runs import initial_weights
 
   values = json.loads((pathlib.Path(run_dir) / "flags.json").read_text())
 
@@ -74,7 +74,7 @@ def embed(run_dir, encoded):
   _, parts = build_contrastive_model(
     pick(PretrainOptions), steps_per_epoch=1, train_steps=1
   )
-  checkpoint.initialise(run_dir, {"encoder": parts["encoder"]})
+  initial_weights.initialise(run_dir, {"encoder": parts["encoder"]})
   views = pick(geometry.ViewOptions)
   data = tf.data.Dataset.from_tensor_slices(encoded)
   data = data.map(lambda e: geometry.center_view(decode(e), views))

@@ -75,9 +75,17 @@ def problems(v, given, *, modes, runs):
   expect(
     v["checkpoint"] is None
     or runs.may_be_checkpoint(v["checkpoint"])
+    or (v["mode"] not in USES_RUN and runs.may_be_weights(v["checkpoint"]))
     or (v["mode"] not in USES_RUN and runs.has_checkpoint(v["model_dir"])),
-    "--checkpoint to be a run's folder or a checkpoint in it",
+    "--checkpoint to be a run's folder or a checkpoint in it"
+    + ", or published weights" * (v["mode"] not in USES_RUN),
     "checkpoint",
+  )
+  expect(
+    v["resnet_variant"] == "simclr" or not v["sk_ratio"],
+    "--sk_ratio with --resnet_variant=simclr only",
+    "sk_ratio",
+    "resnet_variant",
   )
   if v["mode"] == "finetune":
     _check_finetuning(v, given, expect)
@@ -111,20 +119,32 @@ def network_problems(v, starts_from):
 
   Args:
     v: dict of every flag's value.
-    starts_from: flags of the run that --checkpoint names, {} without one.
+    starts_from: flags of what --checkpoint names, {} without one.
   """
-  names = ["resnet_depth", "width_multiplier", "sk_ratio"]
-  if v["mode"] == "pretrain" or v["ft_proj_selector"]:
-    names += ["proj_head_mode", "proj_out_dim", "num_proj_layers"]
+  names = ["resnet_depth", "resnet_variant", "width_multiplier", "sk_ratio"]
+  uses_head = v["mode"] == "pretrain" or v["ft_proj_selector"]
+  if uses_head and v["checkpoint_parts"] != "encoder":
+    names += _head_flags(starts_from)
   others = [n for n in names if n in starts_from and starts_from[n] != v[n]]
   if not others:
     return []
   was = ", ".join(f"--{name}={starts_from[name]}" for name in others)
   now = ", ".join(f"--{name}={v[name]}" for name in others)
   return [
-    f"Expected the network of the run to start from, {was}. Received: {now}. "
-    "Leave these flags out to take them from the run"
+    f"Expected the network of the weights to start from, {was}. Received: "
+    f"{now}. Leave these flags out to take them from there"
   ]
+
+
+def _head_flags(starts_from):
+  """Returns the flags of a projection head that weights have."""
+  tuned = starts_from.get("mode") == "finetune"
+  if tuned and not starts_from.get("ft_proj_selector"):
+    return []
+  names = ["proj_head_mode", "proj_out_dim"]
+  if starts_from.get("proj_head_mode") == "nonlinear":
+    names.append("num_proj_layers")
+  return names
 
 
 def _check_finetuning(v, given, expect):
@@ -143,6 +163,12 @@ def _check_finetuning(v, given, expect):
   )
   for name in {"bag_pooling", "bag_views"} & given:
     expect(v["unit"] == "bag", f"--{name} with --unit=bag only", name, "unit")
+  expect(
+    v["checkpoint_parts"] != "encoder" or not v["ft_proj_selector"],
+    "--checkpoint_parts=encoder_and_head to fine-tune from a layer of the head",
+    "checkpoint_parts",
+    "ft_proj_selector",
+  )
   layers = {"none": 0, "linear": 1, "nonlinear": v["num_proj_layers"]}
   most = layers[v["proj_head_mode"]]
   expect(

@@ -8,6 +8,14 @@ flags.DEFINE_enum(
   ["18", "34", "50", "101", "152", "200"],
   "Depth of the ResNet encoder.",
 )
+flags.DEFINE_enum(
+  "resnet_variant",
+  "simclr",
+  ["simclr", "keras", "torch"],
+  "Whose ResNet: stride, padding, biases and input normalisation of SimCLR's "
+  "code, of tf.keras.applications, or of torchvision and timm. Weights that "
+  "--checkpoint names bring their own.",
+)
 flags.DEFINE_float(
   "width_multiplier",
   1.0,

@@ -35,6 +35,7 @@ _OWN = {
     ),
     TRAIN,
   ),
+  "checkpoint_parts": TRAIN,
   # Export and prediction ask them how large the images were stored.
   **dict.fromkeys(("data_dir", "dataset"), ALL),
   **dict.fromkeys(("patient_feature", "eval_split", "on_bad_record"), _SCORES),

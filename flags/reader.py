@@ -89,9 +89,9 @@ def options(problems, runs):
 
   Flags that the user did not set come from, in this order:
 
-  1. the run that is resumed (what it did before a flag named it), started from
-     (its network), or evaluated, exported or used to predict (network and
-     data);
+  1. the run that is resumed (what it did before a flag named it), the run or
+     the published weights that are started from (the network), or the run that
+     is evaluated, exported or used to predict (network and data);
   2. with neither --data_dir nor --dataset, the built-in demo's recipe;
   3. recipes/finetune.flags for --mode=finetune;
   4. the flags' defaults, which are pretraining's.
@@ -108,8 +108,10 @@ def options(problems, runs):
   demo = FLAGS.data_dir is None and FLAGS.dataset is None
   uses_run = mode in modes.USES_RUN
   earlier = {}
-  if not uses_run and FLAGS.checkpoint:
-    earlier = problems.collect(runs.read_flags, FLAGS.checkpoint) or {}
+  if FLAGS.checkpoint and not (
+    uses_run or runs.has_checkpoint(FLAGS.model_dir)
+  ):
+    earlier = problems.collect(runs.flags_to_start_from, FLAGS.checkpoint) or {}
   if demo and not uses_run and FLAGS.model_dir is None:
     FLAGS.model_dir = os.path.join("runs", f"demo-{mode}-{_method(earlier)}")
   resumed = not uses_run and runs.has_checkpoint(FLAGS.model_dir)
@@ -121,7 +123,11 @@ def options(problems, runs):
     settled = _fill_from_run(earlier, names, settled)
     demo = demo and earlier.get("demo", True)
   elif earlier:
-    names = [*_names([model]), "image_size", *(runs.BEFORE if resumed else ())]
+    names = [
+      *_network(resumed),
+      "image_size",
+      *(runs.BEFORE if resumed else ()),
+    ]
     settled = _fill_from_run(earlier, names, settled)
   if demo and not uses_run:
     recipe = "demo" if mode == "pretrain" else "demo_finetune"
@@ -146,6 +152,15 @@ def modes_of_flags():
     for module in MODULES
     for f in by_module[module.__name__]
   }
+
+
+def not_default(options):
+  """Returns the names of flags whose value is not the default, sorted."""
+  return sorted(
+    flag.name
+    for flag in _ours()
+    if str(getattr(options, flag.name)) != str(flag.default)
+  )
 
 
 def given(*, but=()):
@@ -202,6 +217,14 @@ def _ours():
 def _names(modules):
   by_module = FLAGS.flags_by_module_dict()
   return [f.name for module in modules for f in by_module[module.__name__]]
+
+
+def _network(resumed):
+  """The flags of the network that come from the weights to start from."""
+  names = _names([model])
+  if not resumed and FLAGS.checkpoint_parts == "encoder":
+    names = [name for name in names if "proj" not in name]
+  return names
 
 
 def _method(earlier):

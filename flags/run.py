@@ -19,8 +19,17 @@ flags.DEFINE_string(
   "checkpoint",
   None,
   "Start from the weights of this run (its folder or a checkpoint in it): "
-  "MICLe from SimCLR, or fine-tuning from either. Not used once the run has a "
-  "checkpoint itself. Other modes: the checkpoint to use, if not the best.",
+  "MICLe from SimCLR, or fine-tuning from either. Or from published ones "
+  "(docs/pretraining.md): SimCLR's, Keras's .h5, PyTorch's .safetensors, local "
+  "or gs://. Not used once the run has a checkpoint itself. Other modes: the "
+  "checkpoint to use, if not the best.",
+)
+flags.DEFINE_enum(
+  "checkpoint_parts",
+  "encoder_and_head",
+  ["encoder", "encoder_and_head"],
+  "What to take of --checkpoint: the encoder, and the projection head where it "
+  "is there; or the encoder alone.",
 )
 flags.DEFINE_integer(
   "seed",

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tf_micle.encoder import heads
-from tf_micle.runs import checkpoint
+from tf_micle.runs import checkpoint, initial_weights
 
 
 def parts(width=4, steps=0):
@@ -57,8 +57,8 @@ def test_a_run_of_another_shape_is_refused(tmp_path):
 def test_initialise_takes_the_weights_and_not_the_step(tmp_path, below):
   saved, other = parts(), parts()
   checkpoint.RunCheckpoints(tmp_path, saved, keep=2).save()
-  taken = checkpoint.initialise(str(tmp_path / below), models(other))
-  assert taken.startswith("8 of 8 variables")
+  taken = initial_weights.initialise(str(tmp_path / below), models(other))
+  assert str(taken).startswith("8 of 8 variables")
   for a, b in zip(saved["encoder"].variables, other["encoder"].variables):
     np.testing.assert_array_equal(a, b)
 
@@ -66,11 +66,31 @@ def test_initialise_takes_the_weights_and_not_the_step(tmp_path, below):
 def test_initialise_names_what_is_misshapen_and_what_is_absent(tmp_path):
   checkpoint.RunCheckpoints(tmp_path, parts(), keep=2).save()
   with pytest.raises(checkpoint.CheckpointError) as error:
-    checkpoint.initialise(str(tmp_path), models(parts(width=5)))
+    initial_weights.initialise(str(tmp_path), models(parts(width=5)))
   assert "3 of 8 variables do not fit" in str(error.value)
   assert "kernel: expected (3, 5), received (3, 4)" in str(error.value)
   with pytest.raises(checkpoint.CheckpointError, match="not in the checkpoint"):
-    checkpoint.initialise(str(tmp_path), {"other": parts()["encoder"]})
+    initial_weights.initialise(str(tmp_path), {"other": parts()["encoder"]})
+
+
+def test_an_optional_part_is_there_as_a_whole_or_not_at_all(tmp_path):
+  saved = parts()
+  checkpoint.RunCheckpoints(tmp_path / "whole", saved, keep=2).save()
+  del saved["projection_head"]
+  checkpoint.RunCheckpoints(tmp_path / "without", saved, keep=2).save()
+  other = models(parts())
+  optional = ["projection_head"]
+  taken = initial_weights.initialise(
+    str(tmp_path / "without"), other, optional=optional
+  )
+  assert taken.taken == ["encoder"]
+  assert "projection_head is not there: it keeps its initial" in str(taken)
+  other["projection_head"] = heads.projection_head(2, mode="linear", out_dim=5)
+  with pytest.raises(checkpoint.CheckpointError) as error:
+    initial_weights.initialise(
+      str(tmp_path / "whole"), other, optional=optional
+    )
+  assert "--checkpoint_parts=encoder" in str(error.value)
 
 
 def test_a_folder_without_checkpoint_is_said(tmp_path):
@@ -134,7 +154,7 @@ def test_a_damaged_checkpoint_is_named_where_it_was_asked_for(tmp_path, file):
   checkpoint.RunCheckpoints(tmp_path, parts(), keep=2).save()
   damage(tmp_path / "checkpoints" / "ckpt-0", f"{file} empty")
   with pytest.raises(checkpoint.CheckpointError, match="damaged"):
-    checkpoint.initialise(str(tmp_path), models(parts()))
+    initial_weights.initialise(str(tmp_path), models(parts()))
 
 
 def test_what_cannot_be_read_now_is_not_taken_for_damaged(

@@ -117,18 +117,23 @@ def test_a_stopped_run_goes_on_to_the_same_weights_and_the_same_best(
   assert finetune("parts", label_fraction=0.25, train_steps=6) == run.BAD_USE
 
 
-def test_a_checkpoint_that_matches_little_is_refused_and_less_is_reported(
+def test_a_checkpoint_that_does_not_match_is_refused(
   finetune, pretrained, tmp_path, caplog, capsys
 ):
   start = {"checkpoint": pretrained, "train_steps": 0}
   assert finetune("wide", width_multiplier=0.125, **start) == run.BAD_USE
   assert "Received: --width_multiplier=0.125" in capsys.readouterr().err
   assert not (tmp_path / "wide").exists()
-  # Another image size changes the stem only.
+  # The stem of large images would be random.
+  assert finetune("large", image_size=40, **start) == run.BAD_USE
+  said = capsys.readouterr().err
+  assert "1 of 105 variables do not fit" in said
+  assert "expected (7, 7, 3, 4), received (3, 3, 3, 4)" in said
+  assert "give --image_size=32 or less" in said
+  assert not list(tmp_path.glob("*/checkpoints/*"))
   with caplog.at_level(logging.INFO):
-    assert finetune("large", image_size=40, **start) == run.DONE
-  assert "1 keep their initial values" in caplog.text
-  assert "expected (7, 7, 3, 4), received (3, 3, 3, 4)" in caplog.text
+    assert finetune("small", image_size=24, **start) == run.DONE
+  assert "its images were 16 pixels, these are 24" in caplog.text
 
 
 def test_early_stopping_ends_a_run_and_it_stays_ended(finetune, tmp_path):

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_micle.encoder import heads, residual_blocks, resnet
-
-_FIXTURE = (
-  Path(__file__).parents[2] / "shared" / "fixtures" / "simclr_tf2_resnet18"
-)
+from tf_micle.classifier import freezing
+from tf_micle.encoder import layers, residual_blocks, resnet, variants
 
 
 def _images(size=32, n=4, seed=0):
@@ -27,76 +22,6 @@ def _tiny(**kwargs):
 
 def _num_trainable(model):
   return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-
-
-def _node(**children):
-  return tf.train.Checkpoint(**children)
-
-
-def _chain(layers):
-  """SimCLR's wrappers around a list of our convolutions and BatchNorms."""
-  return [
-    _node(conv2d=layer.conv2d)
-    if isinstance(layer, residual_blocks.FixedPaddingConv)
-    else _node(bn=layer.bn)
-    for layer in layers
-  ]
-
-
-def _simclr_tree(encoder, projection, logits):
-  """Our layers under the names that SimCLR's checkpoint has for them."""
-  groups = [
-    _node(
-      layers=[
-        _node(
-          conv2d_bn_layers=_chain(block.residual),
-          shortcut_layers=_chain(block.shortcut),
-        )
-        for block in encoder.layers
-        if block.name.startswith(f"block_group{group}_")
-      ]
-    )
-    for group in range(1, 5)
-  ]
-  stem = _chain(encoder.get_layer(f"initial_{x}") for x in ("conv", "bn"))
-  linear_layers = [
-    _node(dense=dense, bn_relu=_node(bn=bn))
-    for dense, bn in zip(projection.dense, projection.bn)
-  ]
-  return _node(
-    model=_node(
-      resnet_model=_node(
-        initial_conv_relu_max_pool={"0": stem[0], "2": stem[1]},
-        block_groups=groups,
-      ),
-      _projection_head=_node(linear_layers=linear_layers),
-      supervised_head=_node(linear_layer=_node(dense=logits)),
-    )
-  )
-
-
-@pytest.mark.skipif(
-  not _FIXTURE.exists(), reason=f"SimCLR checkpoint not at {_FIXTURE}"
-)
-def test_simclr_checkpoint_gives_simclr_outputs():
-  encoder = resnet.resnet(depth=18, small_stem=True)
-  projection = heads.projection_head(512, mode="nonlinear", num_layers=3)
-  logits = heads.linear_head(10)
-  logits.build((None, 512))
-  tree = _simclr_tree(encoder, projection, logits)
-  status = tree.read(str(_FIXTURE / "ckpt-7"))
-  status.assert_existing_objects_matched()
-  num_read = sum(len(x.variables) for x in (encoder, projection, logits))
-  listed = (_FIXTURE / "variables.txt").read_text().splitlines()
-  assert num_read == sum(line.startswith("model/") for line in listed)
-
-  expected = np.load(_FIXTURE / "expected.npz")
-  features = encoder(expected["images"], training=False)["final_avg_pool"]
-  z, hiddens = projection(features, training=False)
-  close = {"rtol": 1e-4, "atol": 1e-4}
-  np.testing.assert_allclose(features, expected["features"], **close)
-  np.testing.assert_allclose(z, expected["projection"], **close)
-  np.testing.assert_allclose(logits(hiddens[0]), expected["logits"], **close)
 
 
 # Torchvision's counts without the classifier. Its 18 and 34 have no projection
@@ -163,7 +88,7 @@ def test_width_rounds_to_whole_channels():
 
 def test_strided_conv_pads_alike_on_both_sides():
   # SAME padding would pad an even-sized image below and right only.
-  conv = residual_blocks.FixedPaddingConv(1, 3, strides=2)
+  conv = layers.FixedPaddingConv(1, 3, strides=2)
   conv.build((None, 4, 4, 1))
   images = _images(4, n=1)[..., :1]
   conv(images)
@@ -178,7 +103,7 @@ def test_strided_conv_pads_alike_on_both_sides():
 
 def test_selective_kernels_match_naive_numpy():
   filters = 4
-  layer = residual_blocks.SelectiveKernelConv(filters, 2, 0.5, 0.9, False)
+  layer = layers.SelectiveKernelConv(filters, 2, 0.5, 0.9, False)
   images = _images(8)
   outputs = layer(images, training=False).numpy()
   streams = layer.streams(images, training=False).numpy()
@@ -204,8 +129,9 @@ def test_selective_kernels_match_naive_numpy():
   )
 
 
-def test_compiles_under_xla_with_the_same_result():
-  model = _tiny()
+@pytest.mark.parametrize("variant", variants.VARIANTS)
+def test_compiles_under_xla_with_the_same_result(variant):
+  model = _tiny(variant=variant, small_stem=False)
   block = residual_blocks.BottleneckBlock(8, 2, True, 0.0625, 0.9, True)
 
   def run(images):
@@ -290,6 +216,7 @@ def test_checkpoint_round_trip(tmp_path):
     {"depth": 51},
     {"width_multiplier": 0},
     {"sk_ratio": -0.1},
+    {"variant": "caffe"},
     {"batch_norm_decay": 1.0},
   ],
 )
@@ -297,3 +224,50 @@ def test_errors_say_what_was_expected(argument):
   (name,) = argument
   with pytest.raises(ValueError, match=f"Expected {name} .*Received: {name}="):
     _tiny(**argument)
+
+
+@pytest.mark.parametrize("variant", ["keras", "torch"])
+def test_variants_train_as_the_network_does(variant):
+  """In bfloat16, run again in the backward pass, and frozen."""
+  networks = []
+  for remat in (False, True):
+    tf.keras.utils.set_random_seed(1)
+    networks.append(
+      resnet.resnet(
+        depth=50,
+        width_multiplier=0.0625,
+        variant=variant,
+        dtype="mixed_bfloat16",
+        remat=remat,
+      )
+    )
+
+  def step(model):
+    with tf.GradientTape() as tape:
+      features = model(_images(40), training=True)["final_avg_pool"]
+      loss = tf.reduce_sum(features**2)
+    return loss, tape.gradient(loss, model.trainable_variables)
+
+  plain, again = (step(model) for model in networks)
+  np.testing.assert_array_equal(plain[0], again[0])
+  for one, other in zip(plain[1], again[1]):
+    np.testing.assert_array_equal(one, other)
+  freezing.freeze(networks[0], None, after_block=0, layer=0)
+  frozen = [v for v in networks[0].variables if "initial" in v.name]
+  assert frozen
+  trained = {id(v) for v in networks[0].trainable_variables}
+  assert not trained & {id(v) for v in frozen}
+  biases = [v for v in networks[0].variables if v.name.endswith("/bias:0")]
+  assert len(biases) == (53 if variant == "keras" else 0)
+
+
+def test_simclrs_keys_stay_what_they_were():
+  """Checkpoints of before there were variants hang on them."""
+  names = [layer.name for layer in _tiny(small_stem=False).layers]
+  assert names[:5] == [
+    "images",
+    "initial_conv",
+    "initial_bn",
+    "initial_max_pool",
+    "block_group1_0",
+  ]

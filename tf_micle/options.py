@@ -47,6 +47,8 @@ class PretrainOptions(TrainingOptions):
   hidden_norm: bool
   loss_reduction: str = "pairs"
   micro_batch_size: int | None = None
+  # Runs that were saved before there were others are SimCLR's.
+  resnet_variant: str = "simclr"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,3 +63,4 @@ class FinetuneOptions(TrainingOptions):
   uncertain: str
   class_weights: str
   focal_gamma: float
+  resnet_variant: str = "simclr"

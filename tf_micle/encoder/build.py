@@ -8,7 +8,7 @@ from tf_micle.encoder import heads, resnet
 from tf_micle.system import precision
 
 # SimCLR's encoder has a 3 x 3 stem without pooling up to this image size.
-_SMALL_IMAGE_SIZE = 32
+SMALL_IMAGE_SIZE = 32
 
 
 def seed_initialisers(seed):
@@ -33,7 +33,8 @@ def build_encoder(options, *, trains=False, local_batch_norm=False):
     depth=options.resnet_depth,
     width_multiplier=options.width_multiplier,
     sk_ratio=options.sk_ratio,
-    small_stem=options.image_size <= _SMALL_IMAGE_SIZE,
+    variant=options.resnet_variant,
+    small_stem=options.image_size <= SMALL_IMAGE_SIZE,
     batch_norm_decay=options.batch_norm_decay,
     sync_batch_norm=_several_replicas() and not local_batch_norm,
     dtype=precision.policy(options.precision) if trains else None,

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tf_micle.classifier.build import build_network
 from tf_micle.encoder.build import build_encoder
 from tf_micle.options import FinetuneOptions, PretrainOptions, TrainingOptions
-from tf_micle.runs import checkpoint, provenance, trained_on
+from tf_micle.runs import checkpoint, initial_weights, provenance, trained_on
 from tf_micle.runs import folder as run_folder
 from tf_micle.system.input_error import InputError
 
@@ -71,7 +71,7 @@ class OpenedRun:
       )
     else:
       parts = {"encoder": build_encoder(self.options)}
-    checkpoint.initialise(found, parts)
+    initial_weights.initialise(found, parts)
     return RunNetwork(self, parts["encoder"], classifier, found)
 
 

@@ -14,7 +14,7 @@ from tf_micle.evaluation.summary import summary
 from tf_micle.loading.opened import open_run
 from tf_micle.report import page as report_page
 from tf_micle.runs import folder as run_folder
-from tf_micle.runs import provenance, trained_on
+from tf_micle.runs import initial_weights, provenance, trained_on
 from tf_micle.system.plurals import counted
 
 _WRONG_CASES = 24
@@ -85,6 +85,7 @@ def run(mode, strategy, data, problems, *, own_data):
     "model": os.path.normpath(mode.model_dir),
     "checkpoint": os.path.basename(network.checkpoint),
     "trained_on": [one.data for one in tuned.trained_on],
+    "started_from": initial_weights.described(mode.model_dir),
   }
   if other:
     result["provenance"]["compared_with"] = os.path.normpath(mode.compare)

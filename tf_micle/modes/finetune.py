@@ -17,8 +17,8 @@ from tf_micle.runs import trained_on
 from tf_micle.runs.trained_on import PatientSet
 from tf_micle.training.session import Plan
 
-# At another image size the stem may be another, but no more.
-_LEAST_MATCHED = {"encoder": 0.9, "projection_head": 1}
+# A layer of the projection head to start from is not to be a random one.
+_STARTS = {"encoder": False, "projection_head": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ def plan(pick, data, seen, problems):
       train_steps=train_steps,
       class_weights=_class_weights(options, split.labels, source),
     ),
-    least_matched=_LEAST_MATCHED,
+    starts=_STARTS,
     batches=batches,
     images_per_step=batches.views_per_item * options.train_batch_size,
     picture="training_views",

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import collections
+import contextlib
 import glob
-import hashlib
 import os
 import shutil
 
 import tensorflow as tf
 from absl import logging
 
+from tf_micle.encoder.published import files
 from tf_micle.runs import folder as run_folder
 from tf_micle.system import system_faults
 from tf_micle.system.input_error import InputError
 
-_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 # What reading a checkpoint raises.
 _READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 
@@ -91,36 +90,6 @@ class RunCheckpoints:
       )
     return None
 
-  def start(self, initial, models):
-    """Puts the run where it is to begin, by this policy:
-
-    1. This run's newest checkpoint, with all that it holds.
-    2. The weights of `models` in the checkpoint that `initial` names.
-    3. The initial weights, as they are.
-
-    Args:
-      initial: as `path` in `find`, or None.
-      models: as `parts` and `least_matched` in `initialise`: dict of name to
-        (built model, a part of this run; least share).
-
-    Returns:
-      The steps done, and a line that says what was restored.
-
-    Raises:
-      CheckpointError: where a checkpoint is not there or does not fit.
-    """
-    first_step = self.restore()
-    if first_step is not None:
-      return first_step, f"resumes from {self.latest}"
-    if initial:
-      taken = initialise(
-        initial,
-        {name: model for name, (model, _) in models.items()},
-        least_matched={name: least for name, (_, least) in models.items()},
-      )
-      return 0, "starts from " + taken
-    return 0, "starts from random weights"
-
   def save(self):
     """Saves everything under the number of steps done so far.
 
@@ -164,75 +133,47 @@ def find(path):
   )
 
 
+def open_reader(path):
+  """Returns TensorFlow's reader of a checkpoint.
+
+  Args:
+    path: the checkpoint's prefix, as `find` returns it.
+
+  Raises:
+    CheckpointError: if it is damaged.
+  """
+  with _readable(path):
+    return tf.train.load_checkpoint(path)
+
+
+def read_arrays(reader, keys, path):
+  """Returns the arrays under keys of a checkpoint, by key.
+
+  Raises:
+    CheckpointError: if it is damaged.
+  """
+  with _readable(path):
+    return {key: reader.get_tensor(key) for key in keys}
+
+
+@contextlib.contextmanager
+def _readable(path):
+  try:
+    yield
+  except _READ_ERRORS as error:
+    raise CheckpointError(
+      f"Expected a checkpoint that can be read. Received: {path}, which is "
+      f"damaged ({_first_line(error)}). Name another one by --checkpoint."
+    ) from error
+
+
 def digest(path):
   """Returns the SHA-256, hexadecimal, of a checkpoint's files.
 
   Args:
     path: the checkpoint's prefix, as `find` returns it.
   """
-  found = hashlib.sha256()
-  for name in _files(path):
-    with open(name, "rb") as file:
-      while block := file.read(1 << 20):
-        found.update(block)
-  return found.hexdigest()
-
-
-def initialise(path, parts, *, least_matched=None):
-  """Starts `parts` from another run's weights.
-
-  Args:
-    path: as in `find`.
-    parts: dict of name to built model, under the names that the run saved.
-    least_matched: dict of name to the share of a part's variables that must be
-      there in their shape; 1 where not named. Others keep their initial values.
-
-  Returns:
-    What was taken and what was not, variable by variable.
-
-  Raises:
-    CheckpointError: naming the variables that do not match, if too many; then
-      none is changed.
-  """
-  path = find(path)
-  try:
-    reader = tf.train.load_checkpoint(path)
-  except _READ_ERRORS as error:
-    raise _damaged(path, _first_line(error)) from error
-  shapes = reader.get_variable_to_shape_map()
-  variables = _variables_by_key(tf.train.Checkpoint(**parts))
-  matched, faults = {}, []
-  total, found = collections.Counter(), collections.Counter()
-  for key, variable in variables.items():
-    name = key.removesuffix(_VALUE)
-    part = name.split("/")[0]
-    total[part] += 1
-    if key not in shapes:
-      faults.append(f"{name}: expected {variable.shape}, not in the checkpoint")
-    elif tuple(shapes[key]) != tuple(variable.shape):
-      faults.append(
-        f"{name}: expected {variable.shape}, received {tuple(shapes[key])}"
-      )
-    else:
-      matched[key] = variable
-      found[part] += 1
-  least = least_matched or {}
-  if any(found[part] < least.get(part, 1) * total[part] for part in total):
-    raise CheckpointError(
-      f"{len(faults)} of {len(variables)} variables do not fit {path}:"
-      f"{_lines(faults)}\nGive the model flags of the run that wrote it "
-      "(flags.json)."
-    )
-  try:
-    values = {key: reader.get_tensor(key) for key in matched}
-  except _READ_ERRORS as error:
-    raise _damaged(path, _first_line(error)) from error
-  for key, variable in matched.items():
-    variable.assign(values[key])
-  report = f"{len(matched)} of {len(variables)} variables from {path}"
-  if faults:
-    report += f"; {len(faults)} keep their initial values:{_lines(faults)}"
-  return report
+  return files.digest(list_files(path))
 
 
 def _damage(path):
@@ -253,12 +194,12 @@ def _set_aside(path):
   """Moves a checkpoint's files to a folder beside it; returns the folder."""
   folder = os.path.join(os.path.dirname(path), run_folder.DAMAGED)
   os.makedirs(folder, exist_ok=True)
-  for file in _files(path):
+  for file in list_files(path):
     os.replace(file, os.path.join(folder, os.path.basename(file)))
   return folder
 
 
-def _files(path):
+def list_files(path):
   """Returns the files of a checkpoint, sorted."""
   folder, prefix = os.path.split(path)
   return [
@@ -270,7 +211,7 @@ def _files(path):
 
 def _flush(path):
   """Waits until a checkpoint and its place in the folder are on disk."""
-  for name in (*_files(path), os.path.dirname(path)):
+  for name in (*list_files(path), os.path.dirname(path)):
     file = os.open(name, os.O_RDONLY)
     try:
       os.fsync(file)
@@ -286,43 +227,5 @@ def _unfit(path, error):
   )
 
 
-def _damaged(path, reason):
-  return CheckpointError(
-    f"Expected a checkpoint that can be read. Received: {path}, which is "
-    f"damaged ({reason}). Name another one by --checkpoint."
-  )
-
-
 def _first_line(error):
   return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _lines(faults):
-  more = f"\n  and {len(faults) - 10} more" if len(faults) > 10 else ""
-  return "".join(f"\n  {fault}" for fault in faults[:10]) + more
-
-
-def _variables_by_key(root):
-  """Returns the variables below `root` under their keys in a checkpoint.
-
-  A key is the shortest path of attribute names, found breadth first, as
-  TensorFlow writes it.
-  """
-  view = tf.train.TrackableView(root)
-  found, seen = {}, {id(root)}
-  queue = collections.deque([(root, "")])
-  while queue:
-    parent, path = queue.popleft()
-    for name, child in view.children(parent).items():
-      if id(child) in seen:
-        continue
-      seen.add(id(child))
-      # TensorFlow escapes what would look like its separators.
-      child_path = (
-        path + "/" * bool(path) + name.replace(".", "..").replace("/", ".S")
-      )
-      if isinstance(child, tf.Variable):
-        found[child_path + _VALUE] = child
-      queue.append((child, child_path))
-  found.pop("save_counter" + _VALUE, None)
-  return found

@@ -6,6 +6,7 @@ import json
 import os
 import re
 
+from tf_micle.encoder.published import files, pickles
 from tf_micle.system.input_error import InputError
 
 FLAGS, PROVENANCE = "flags.json", "provenance.json"
@@ -20,6 +21,7 @@ BEFORE = {
   "read_parts": 1,
   "loss_reduction": "anchors",
   "min_object_covered": 0.0,
+  "resnet_variant": "simclr",
 }
 _INDEX = re.compile(r"ckpt-([0-9]+)\.index")
 
@@ -31,6 +33,12 @@ def saved(folder):
   return [
     os.path.join(folder, f"ckpt-{step}") for step in sorted(steps, reverse=True)
   ]
+
+
+def step_of(path):
+  """Returns the step in a checkpoint's name (ckpt-100), or None."""
+  found = _INDEX.fullmatch(f"{os.path.basename(path)}.index")
+  return int(found[1]) if found else None
 
 
 def has_checkpoint(run_dir):
@@ -50,6 +58,49 @@ def may_be_checkpoint(path):
     or os.path.exists(f"{path}.index")
     or any(name.endswith(".index") for name in names)
   )
+
+
+def may_be_weights(path):
+  """Whether a path looks like a checkpoint, or like weights of others.
+
+  Args:
+    path: also of a file, of a SavedModel's folder, or a remote one (gs://...).
+  """
+  return (
+    may_be_checkpoint(path)
+    or files.is_remote(path)
+    or os.path.isfile(path)
+    or files.kind(path) is not None
+  )
+
+
+def flags_to_start_from(path):
+  """Returns the flags that weights to start from bring; {} where not known.
+
+  Args:
+    path: a run of ours as in `of_checkpoint`: all flags of the run; or of
+      published weights as in `published.opening.open_weights`: flags of the
+      network.
+
+  Raises:
+    InputError: where what is there cannot be read, or is of another network.
+  """
+  flags = flags_of_run(path)
+  kind = None if flags else files.kind(path)
+  if kind is None:
+    return flags
+  if kind in files.PICKLES:
+    raise pickles.refusal(path)
+  # TensorFlow takes seconds to import, and flags are read before that.
+  from tf_micle.encoder.published import opening
+
+  weights = opening.open_weights(path)
+  return dict(weights.flags) if weights else {}
+
+
+def flags_of_run(path):
+  """Returns as `read_flags`, and {} for a file, which is no run's."""
+  return {} if os.path.isfile(path) else read_flags(path)
 
 
 def of_checkpoint(path):

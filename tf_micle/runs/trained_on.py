@@ -130,14 +130,15 @@ def read(path):
   """Returns the `PatientSet`s of the run that `path` belongs to.
 
   Args:
-    path: a run's folder, a folder of checkpoints in it, or a checkpoint's
-      prefix. Where the run does not say, whom it saw is not known.
+    path: a run's folder, a folder of checkpoints in it, a checkpoint's prefix,
+      or published weights. Where the run does not say, or it is none of ours,
+      whom it saw is not known.
 
   Raises:
     InputError: where its file is damaged.
   """
   file_name = os.path.join(run_folder.of_checkpoint(path), FILE_NAME)
-  if os.path.isfile(file_name):
+  if os.path.isfile(file_name) and not os.path.isfile(path):
     return _load(file_name)
   return [PatientSet("unknown", f"what {path} was trained on", "", "", ())]
 

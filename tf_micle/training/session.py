@@ -12,6 +12,7 @@ from absl import logging
 
 from tf_micle.runs import (
   checkpoint,
+  initial_weights,
   provenance,
   run_log,
   trained_on,
@@ -30,6 +31,7 @@ class RunOptions:
 
   model_dir: str
   checkpoint: str | None
+  checkpoint_parts: str
   log_steps: int
   checkpoint_steps: int
   checkpoint_epochs: int
@@ -44,6 +46,7 @@ class Session:
     options: `RunOptions`.
     strategy: `tf.distribute.Strategy`.
     flags: dict of every flag's value, for the record.
+    not_default: names of flags whose value is not the default, for the record.
     may_change: names of flags that may differ when the run is resumed.
     clock: `clock.Clock`, started with the command.
   """
@@ -51,6 +54,7 @@ class Session:
   options: RunOptions
   strategy: tf.distribute.Strategy
   flags: Mapping[str, Any]
+  not_default: list[str]
   may_change: frozenset[str]
   clock: Clock
 
@@ -67,8 +71,8 @@ class Plan:
     build: makes, in the strategy's scope, a compiled Keras model whose
       `train_step` returns running means and that has a method `see`; and a dict
       of its parts with state, by name ('optimizer' is the one that counts).
-    least_matched: of the parts that may start from another run's weights, the
-      least share of their variables that must be there.
+    starts: the parts that may start from other weights, and whether each may
+      keep its initial values where these have nothing of it.
     batches: has `batches(first_step, context)` and `sample(count)`.
     images_per_step: views in a global batch, for the rate.
     picture: name of the picture of a few views.
@@ -85,7 +89,7 @@ class Plan:
   steps_per_epoch: float
   train_steps: int
   build: Callable[[], tuple[tf.keras.Model, dict[str, Any]]]
-  least_matched: Mapping[str, float]
+  starts: Mapping[str, bool]
   batches: Any
   images_per_step: int
   picture: str
@@ -137,9 +141,10 @@ def train(session, make_plan, problems):
       checkpoints = checkpoint.RunCheckpoints(
         options.model_dir, parts, keep=options.keep_checkpoint_max
       )
-      first_step = problems.collect(_start, session, plan, parts, checkpoints)
+      begun = problems.collect(_start, session, plan, parts, checkpoints)
       problems.stop_if_any()
-    log = _open_log(session, plan, seen, first_step)
+    first_step = begun.step
+    log = _open_log(session, plan, seen, begun)
     if not first_step:
       _draw_views(session, plan, model, log)
     return _train(session, plan, model, parts, checkpoints, log, first_step)
@@ -184,21 +189,27 @@ def _start(session, plan, parts, checkpoints):
   """Restores the run, or starts it from `options.checkpoint`.
 
   Returns:
-    The steps done.
+    An `initial_weights.Start`.
 
   Raises:
-    checkpoint.CheckpointError: where a checkpoint is not there or does not fit,
+    InputError: where a checkpoint is not there or does not fit,
       the run has gone further already, or other workers were told otherwise.
   """
-  first_step, whence = checkpoints.start(
-    session.options.checkpoint,
+  options = session.options
+  only_encoder = options.checkpoint_parts == "encoder"
+  begun = initial_weights.start(
+    checkpoints,
+    options.model_dir,
+    options.checkpoint,
     {
-      name: (parts[name], least)
-      for name, least in plan.least_matched.items()
-      if name in parts
+      name: (parts[name], may_lack)
+      for name, may_lack in plan.starts.items()
+      if name in parts and (name == "encoder" or not only_encoder)
     },
+    image_size=session.flags["image_size"],
   )
-  logging.info("Step %d: %s", first_step, whence)
+  first_step = begun.step
+  logging.info("Step %d: %s", first_step, begun.line)
   if first_step > plan.train_steps:
     raise checkpoint.CheckpointError(
       f"Expected the run to end at step {first_step} or later, which it has "
@@ -215,23 +226,25 @@ def _start(session, plan, parts, checkpoints):
       f"{plan.train_steps}, {plan.source.name}. All must see one --model_dir, "
       "and be given the same command when those before have ended."
     )
-  return first_step
+  return begun
 
 
-def _open_log(session, plan, seen, first_step):
+def _open_log(session, plan, seen, begun):
   """Writes where the run comes from; returns its `run_log.RunLog`."""
   folder = session.options.model_dir
-  if first_step:
-    _warn_of_blur(session, provenance.read(folder), first_step)
+  if begun.step:
+    _warn_of_blur(session, provenance.read(folder), begun.step)
   facts = {
     **plan.facts,
     "blur_edges": "reflected",
     **provenance.facts(plan.source, session.strategy),
     **provenance.digests(plan.source, plan.picked_on),
+    "started_from": begun.started_from,
+    "flags_not_default": session.not_default,
   }
   provenance.write(folder, flags=session.flags, facts=facts)
   trained_on.write(folder, [*seen, *plan.patients])
-  return run_log.RunLog(folder, first_step=first_step)
+  return run_log.RunLog(folder, first_step=begun.step)
 
 
 def _warn_of_blur(session, before, first_step):
