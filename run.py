@@ -45,6 +45,7 @@ from tf_micle.runs import folder as run_folder
 from tf_micle.system import system_faults, tf_config
 from tf_micle.system.clock import Clock
 from tf_micle.system.input_error import InputError
+from tf_micle.system.plurals import counted
 
 DONE, FAILED, BAD_USE, STOPPED = 0, 1, 2, 143
 # What a user can mend; any other exception is a fault of the program.
@@ -118,6 +119,12 @@ def train(options, problems):
   data = _data(options, problems)
   mode = {"pretrain": pretrain, "finetune": finetune}[options.mode]
   pick = functools.partial(reader.pick, options=options)
+
+  def make_plan(seen):
+    if options.demo:
+      problems.stop_if_any()  # Its data are made where they are missing.
+    return mode.plan(pick, data, seen, problems)
+
   try:
     with (
       workers.own_folder(options.model_dir, strategy) as folder,
@@ -132,7 +139,7 @@ def train(options, problems):
           may_change=_may_change(options.mode),
           clock=clock,
         ),
-        lambda seen: mode.plan(pick, data, seen, problems),
+        make_plan,
         problems,
       )
       rows = run_log.read(folder)
@@ -185,7 +192,9 @@ def evaluate(options, problems):
 
   strategy = _strategy(options, problems)
   data = _data(options, problems)
-  trained = run_folder.read_flags(options.model_dir)
+  trained = {}
+  if options.model_dir:
+    trained = problems.collect(run_folder.read_flags, options.model_dir) or {}
   with _records_explained(data):
     folder, summary = evaluate.run(
       reader.pick(evaluate.EvaluateMode, options),
@@ -338,8 +347,10 @@ def _data(options, problems):
 
 def _report(problems):
   """Prints what is wrong; returns the exit status."""
-  count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
-  print(f"{count}, nothing was started:", file=sys.stderr)
+  print(
+    f"{counted(len(problems), 'problem')}, nothing was started:",
+    file=sys.stderr,
+  )
   for problem in problems:
     print(f"- {problem}", file=sys.stderr)
   return BAD_USE

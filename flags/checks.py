@@ -198,7 +198,7 @@ def _model_dir(v, runs):
   elif os.path.exists(path) and not os.path.isdir(path):
     expected.append("--model_dir to be a folder, or a name that is free")
   reads = v["mode"] in ("export", "predict")
-  if path and not reads and not _writable(path):
+  if path and not expected and not reads and not _writable(path):
     expected.append("--model_dir to be where this user may write")
   return [f"Expected {what}. Received: --model_dir={path}" for what in expected]
 

@@ -18,7 +18,7 @@ def after(options, step, rows):
     f"{name} {value:.4g}" for name, value in (rows[-1] if rows else {}).items()
   )
   lines = [
-    f"Done: {step} steps in {options.model_dir}. {last}",
+    f"Done: {_counted(step, 'step')} in {options.model_dir}. {last}",
     f"Curves and pictures: tensorboard --logdir={_quoted(options.model_dir)}",
   ]
   if options.mode == "finetune":
@@ -45,14 +45,12 @@ def predicted(options, outcome, rejected_path):
     rejected_path: from the output's path to that of the images left out.
   """
   if outcome.stopped:
-    return (
-      f"Stopped after {outcome.rows} {options.unit}s, saved. The same command "
-      "resumes there."
-    )
-  lines = [f"{outcome.rows} {options.unit}s in {options.output}"]
+    done = _counted(outcome.rows, options.unit)
+    return f"Stopped after {done}, saved. The same command resumes there."
+  lines = [f"{_counted(outcome.rows, options.unit)} in {options.output}"]
   if outcome.rejected:
     path = rejected_path(options.output)
-    lines.append(f"{outcome.rejected} images were left out: {path}")
+    lines.append(f"Left out: {_counted(outcome.rejected, 'image')}, in {path}")
   if options.embeddings:
     lines.append(f"Features: {options.embeddings}")
   folder = options.tensorboard_projector
@@ -101,6 +99,10 @@ def _after_pretraining(options):
       "MICLe from these weights: the same flags with --use_micle "
       f"--checkpoint={_quoted(options.model_dir)} and another --model_dir"
     )
+
+
+def _counted(count, noun):
+  return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _quoted(path):

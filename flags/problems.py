@@ -24,8 +24,8 @@ class Problems:
     self._lines = []
 
   def add(self, *lines):
-    """Adds problems, a line each."""
-    self._lines += lines
+    """Adds problems, a line each; those that are known are told once."""
+    self._lines += [line for line in lines if line not in self._lines]
 
   def collect(self, function, *args, hint="", **kwargs):
     """Calls `function`; what a user can mend joins the problems.

@@ -120,7 +120,8 @@ def options(problems, runs):
     earlier = problems.collect(runs.read_flags, FLAGS.model_dir) or {}
   if uses_run:
     names = _USED_OF_RUN + _SOURCE * demo
-    settled = _fill_from_run(earlier, names, settled)
+    settled, faults = _fill_from_run(earlier, names, settled)
+    problems.add(*faults)
     demo = demo and earlier.get("demo", True)
   elif earlier:
     names = [
@@ -128,7 +129,8 @@ def options(problems, runs):
       "image_size",
       *(runs.BEFORE if resumed else ()),
     ]
-    settled = _fill_from_run(earlier, names, settled)
+    settled, faults = _fill_from_run(earlier, names, settled)
+    problems.add(*faults)
   if demo and not uses_run:
     recipe = "demo" if mode == "pretrain" else "demo_finetune"
     settled = _fill_from_recipe(recipe, settled)
@@ -254,15 +256,32 @@ def _fill_from_recipe(recipe, settled):
 
 
 def _fill_from_run(values, names, settled):
-  """Takes what is not settled from a run's flags; returns what then is."""
+  """Takes what is not settled from a run's flags.
+
+  Returns:
+    What then is settled, and a line for each value that does not parse.
+  """
   taken = {
     name
     for name in names
     if name not in settled and values.get(name) is not None
   }
-  for name in taken:
-    _set(FLAGS[name], str(values[name]))
-  return settled | taken
+  faults = []
+  for name in sorted(taken):
+    try:
+      _set(FLAGS[name], str(values[name]))
+    except ValueError as error:
+      faults.append(
+        f"Expected flags that this version knows in the flags.json of the run "
+        f"to use. Received: --{name}={values[name]} ({_reason(error)}). Was it "
+        "written by a newer version, or changed?"
+      )
+  return settled | taken, faults
+
+
+def _reason(error):
+  """Returns absl's words on a value; some of its errors carry a tuple."""
+  return " ".join(map(str, error.args))
 
 
 def _set(flag, text):

@@ -84,4 +84,5 @@ def _faults(name, choices, values, known):
         raise ValueError("an empty value")
       yield from checks.out_of_range(name, known[name].parser.parse(text))
     except ValueError as error:
-      yield f"--{name}={text}: {error}"
+      words = ": ".join(map(str, error.args))
+      yield f"Expected a value of --{name}. Received: {text} ({words})"

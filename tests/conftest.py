@@ -1,6 +1,8 @@
 """Two logical CPU devices stand in for two GPUs in every test."""
 
 import os
+import pathlib
+import zipfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -21,6 +23,16 @@ def eagerly():
   tf.config.run_functions_eagerly(True)
   yield
   tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch):
+  """The working directory, with what an earlier version saved in it."""
+  fixtures = pathlib.Path(__file__).parent / "fixtures"
+  with zipfile.ZipFile(fixtures / "earlier_version.zip") as archive:
+    archive.extractall(tmp_path)
+  monkeypatch.chdir(tmp_path)
+  return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """What an earlier version saved opens, resumes, evaluates and exports."""
 
 import csv
-import pathlib
-import zipfile
 
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ import tiny
 import run
 from tf_micle.runs import run_log
 
-SAVED = pathlib.Path(__file__).parent / "fixtures" / "earlier_version.zip"
 # What the runs were told, as their users would tell it again.
 _SHARED = {
   **{"data_dir": "records", "train_batch_size": 4, "log_steps": 1},
@@ -33,15 +30,6 @@ COMMANDS = {
     **{"optimizer": "momentum", "learning_rate": 0.002},
   },
 }
-
-
-@pytest.fixture
-def saved(tmp_path, monkeypatch):
-  """The folder of what was saved, as the working directory."""
-  with zipfile.ZipFile(SAVED) as archive:
-    archive.extractall(tmp_path)
-  monkeypatch.chdir(tmp_path)
-  return tmp_path
 
 
 def rows(path):

@@ -335,7 +335,7 @@ def test_bad_images_are_left_out_or_end_it(predict, clinic, tmp_path, capsys):
   assert "row 3" in capsys.readouterr().err
   manifest.write_text("image\n0-0.jpg\ncut.jpg\n1-0.jpg\nnone.jpg\n")
   assert predict(**changes, on_bad_image="skip") == run.DONE
-  assert "2 images were left out" in capsys.readouterr().out
+  assert "Left out: 2 images, in " in capsys.readouterr().out
   rows = read(tmp_path / "out.csv")
   assert [row["patient_id"] for row in rows] == ["0-0.jpg", "1-0.jpg"]
   rejected = read(tmp_path / "out.csv.rejected.csv")

@@ -7,12 +7,18 @@ reads no weights; `OpenedRun.network` builds the network and restores them all.
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import tensorflow as tf
 
 from tf_micle.classifier.build import build_network
 from tf_micle.encoder.build import build_encoder
-from tf_micle.options import FinetuneOptions, PretrainOptions, TrainingOptions
+from tf_micle.options import (
+  TASKS,
+  FinetuneOptions,
+  PretrainOptions,
+  TrainingOptions,
+)
 from tf_micle.runs import checkpoint, initial_weights, provenance, trained_on
 from tf_micle.runs import folder as run_folder
 from tf_micle.system.input_error import InputError
@@ -131,6 +137,12 @@ def open_run(folder, *, tuned=False):
     )
   facts = provenance.read(folder)
   is_tuned = "class_names" in facts
+  if is_tuned and (
+    facts.get("task") not in TASKS or not isinstance(facts["class_names"], list)
+  ):
+    raise run_folder.damaged(
+      os.path.join(folder, run_folder.PROVENANCE), "no task with its classes"
+    )
   if tuned and not is_tuned:
     raise InputError(
       "Expected --model_dir to be the folder of a fine-tuned run "

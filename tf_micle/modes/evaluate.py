@@ -106,7 +106,9 @@ def run(mode, strategy, data, problems, *, own_data):
 def _open(mode, data, problems):
   """Opens data, run and the evaluation to compare with; says what to know."""
   source = problems.collect(data.open, mode.eval_split)
-  tuned = problems.collect(open_run, mode.model_dir, tuned=True)
+  tuned = None
+  if mode.model_dir:  # Otherwise it is told already.
+    tuned = problems.collect(open_run, mode.model_dir, tuned=True)
   other = mode.compare and problems.collect(saved.load, mode.compare)
   warnings = []
   if source and tuned:

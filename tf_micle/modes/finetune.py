@@ -15,6 +15,7 @@ from tf_micle.evaluation import scoring
 from tf_micle.options import FinetuneOptions
 from tf_micle.runs import trained_on
 from tf_micle.runs.trained_on import PatientSet
+from tf_micle.system.plurals import counted
 from tf_micle.training.session import Plan
 
 # A layer of the projection head to start from is not to be a random one.
@@ -144,18 +145,16 @@ def _check_leakage(own, seen, problems):
 
 def _say_what_is_learnt(split, train_steps):
   logging.info(
-    "Fine-tuning on %d labelled %ss of %d patients, for %d steps.",
-    split.num_items,
-    split.unit,
-    len(set(split.table.patient_id)),
-    train_steps,
+    "Fine-tuning on %s of %s, for %s.",
+    counted(split.num_items, f"labelled {split.unit}"),
+    counted(len(set(split.table.patient_id)), "patient"),
+    counted(train_steps, "step"),
   )
   if split.left_out:
     several = ", or images of several" if split.unit == "bag" else ""
     logging.info(
-      "%d %ss have no label%s, and are left out.",
-      split.left_out,
-      split.unit,
+      "%s left out, without a label%s.",
+      counted(split.left_out, split.unit, "is"),
       several,
     )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 
 from absl import logging
 
+from tf_micle.runs import folder as run_folder
 from tf_micle.runs import run_log, selection
 from tf_micle.system.written_whole import write_json
 
@@ -110,8 +110,8 @@ def _best(rows, select_by):
 
 def _earlier(path):
   """Returns the arms that an earlier call finished."""
-  try:
-    with open(path, encoding="utf-8") as file:
-      return json.load(file)["arms"]
-  except (OSError, ValueError, KeyError):
-    return []
+  arms = run_folder.read_json(path).get("arms", [])
+  keys = {"flags", "command", "model_dir", "status", "step", "score"}
+  if not all(isinstance(row, dict) and keys <= row.keys() for row in arms):
+    raise run_folder.damaged(path, "arms of another form")
+  return arms

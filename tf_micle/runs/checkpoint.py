@@ -161,6 +161,8 @@ def _readable(path):
   try:
     yield
   except _READ_ERRORS as error:
+    if system_faults.may_pass(error):
+      raise
     raise CheckpointError(
       f"Expected a checkpoint that can be read. Received: {path}, which is "
       f"damaged ({_first_line(error)}). Name another one by --checkpoint."

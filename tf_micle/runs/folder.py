@@ -23,6 +23,7 @@ BEFORE = {
   "min_object_covered": 0.0,
   "resnet_variant": "simclr",
 }
+_KINDS = {dict: "object", list: "list"}
 _INDEX = re.compile(r"ckpt-([0-9]+)\.index")
 
 
@@ -134,11 +135,16 @@ def read_flags(path):
     InputError: where flags.json is there and cannot be read.
   """
   flags = read_json(os.path.join(of_checkpoint(path), FLAGS))
+  flags.pop("format_version", None)
   return {**BEFORE, **flags} if flags else {}
 
 
-def read_json(path):
-  """Returns the object that a file of a run holds; {} where there is no file.
+def read_json(path, kind=dict):
+  """Returns what a file of a run holds; an empty one where there is no file.
+
+  Args:
+    path: of the file.
+    kind: dict, which may state its format's version, or list.
 
   Raises:
     InputError: where it is damaged, or of a version to come.
@@ -147,15 +153,17 @@ def read_json(path):
     with open(path, encoding="utf-8") as file:
       content = json.load(file)
   except FileNotFoundError:
-    return {}
+    return kind()
   except OSError as error:
     raise InputError(
       f"Expected to read {path!r}. Received: {error.strerror}."
     ) from error
   except ValueError as error:
     raise damaged(path, f"what is not JSON ({error})") from error
-  if not isinstance(content, dict):
-    raise damaged(path, "JSON that is not an object")
+  if not isinstance(content, kind):
+    raise damaged(path, f"JSON that is no {_KINDS[kind]}")
+  if kind is list:
+    return content
   version = content.get("format_version", FORMAT_VERSION)
   if not isinstance(version, int) or version > FORMAT_VERSION:
     raise InputError(

@@ -39,10 +39,16 @@ def changed_flags(run_dir, *, flags, may_change):
   Returns:
     Each other flag's name, what it was and what it is. Empty where the folder
     has no checkpoint yet.
+
+  Raises:
+    InputError: where there are checkpoints and no flags.
   """
   if not run_folder.has_checkpoint(run_dir):
     return []
   before = run_folder.read_flags(run_dir)
+  if not before:
+    path = os.path.join(run_dir, run_folder.FLAGS)
+    raise run_folder.damaged(path, "checkpoints without it")
   changed = [
     f"--{name}: was {before[name]!r}, is {value!r}"
     for name, value in sorted(flags.items())
@@ -106,9 +112,9 @@ def write(run_dir, *, flags, facts):
   version = {"format_version": run_folder.FORMAT_VERSION}
   for name, content in (
     (run_folder.FLAGS, dict(sorted(flags.items()))),
-    (run_folder.PROVENANCE, {**version, **facts, **software()}),
+    (run_folder.PROVENANCE, {**facts, **software()}),
   ):
-    write_json(os.path.join(run_dir, name), content)
+    write_json(os.path.join(run_dir, name), {**version, **content})
 
 
 def read(run_dir):

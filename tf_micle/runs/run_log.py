@@ -80,15 +80,22 @@ def read(run_dir):
   """Returns the rows of a run's metrics.jsonl; [] where there is none.
 
   A last line that was cut off while it was written is left out.
+
+  Raises:
+    InputError: where another line is damaged.
   """
   path = os.path.join(run_dir, run_folder.METRICS)
   if not os.path.exists(path):
     return []
   rows = []
   with open(path, encoding="utf-8") as file:
-    for line in file:
+    for number, line in enumerate(file, start=1):
       if line.endswith("\n"):
-        rows.append(json.loads(line))
+        try:
+          rows.append(json.loads(line))
+          rows[-1]["step"] += 0  # A row is an object with a step.
+        except (ValueError, TypeError, KeyError) as error:
+          raise run_folder.damaged(path, f"line {number}: {error}") from error
   return rows
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 
 from tf_micle.runs import folder as run_folder
@@ -144,15 +143,13 @@ def read(path):
 
 
 def _load(file_name):
+  rows, sets = run_folder.read_json(file_name, list), []
   try:
-    with open(file_name, encoding="utf-8") as file:
-      rows = json.load(file)
-    sets = []
     for row in rows:
       digest = row.pop("digest")
       sets.append(PatientSet(**{**row, "patients": tuple(row["patients"])}))
       if sets[-1].digest != digest:
         raise ValueError("patients that do not give the file's digest")
-  except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+  except (ValueError, KeyError, TypeError, AttributeError) as error:
     raise run_folder.damaged(file_name, repr(error)) from error
   return sets

@@ -7,8 +7,9 @@ import os
 
 import tensorflow as tf
 
-from tf_micle.system import tf_config, workers
+from tf_micle.system import system_faults, tf_config, workers
 from tf_micle.system.input_error import InputError
+from tf_micle.system.plurals import counted
 
 STRATEGIES = ("auto", "tpu", "mirrored", "multi_worker", "one_device")
 
@@ -88,8 +89,8 @@ def batch_problems(strategy, *, batch_size, micro_batch_size, read_parts):
   batch = f"--train_batch_size={batch_size}"
   if batch_size % replicas:
     yield (
-      f"Expected --train_batch_size to be a multiple of the {replicas} devices."
-      f" Received: {batch}"
+      f"Expected --train_batch_size, a multiple of {replicas}, the number of "
+      f"devices. Received: {batch}"
     )
   if read_parts and read_parts > 1 and read_parts % hosts:
     yield (
@@ -104,7 +105,8 @@ def batch_problems(strategy, *, batch_size, micro_batch_size, read_parts):
   if micro_batch_size and batch_size % (replicas * micro_batch_size):
     yield (
       f"Expected --micro_batch_size to divide a device's share of {batch} on "
-      f"{replicas} devices. Received: --micro_batch_size={micro_batch_size}"
+      f"{counted(replicas, 'device')}. Received: --micro_batch_size="
+      f"{micro_batch_size}"
     )
 
 
@@ -133,14 +135,15 @@ def _mirrored(devices):
 
 
 def _tpu(tpu_name):
+  name = tpu_name or os.environ.get("TPU_NAME") or "local"
   try:
-    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
-      tpu=tpu_name or os.environ.get("TPU_NAME") or "local"
-    )
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)
-  except (ValueError, tf.errors.OpError) as error:
+  # An address that cannot be looked up is an `OSError`.
+  except (ValueError, OSError, tf.errors.OpError) as error:
     raise InputError(
-      f"Expected a TPU at {tpu_name!r}. Received: {error}"
+      f"Expected a TPU at {name!r} (--tpu_name). Received: "
+      f"{system_faults.first_line(error)}"
     ) from error
   return tf.distribute.TPUStrategy(resolver)

@@ -33,10 +33,10 @@ def held(folder, *, flag="--model_dir"):
 
   Raises:
     LockedError: if another process holds it.
+    InputError: if it cannot be made or written in.
   """
   made = _missing(folder)
-  os.makedirs(folder, exist_ok=True)
-  with open(os.path.join(folder, FILE_NAME), "a+", encoding="utf-8") as file:
+  with _opened(folder, flag) as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -68,6 +68,20 @@ def held(folder, *, flag="--model_dir"):
         for path in made or [folder]:
           with contextlib.suppress(OSError):  # Others may have put files there.
             os.rmdir(path)
+
+
+def _opened(folder, flag):
+  """Makes a folder where it is missing; returns its lock's file, open."""
+  what = "to be where this user may write"
+  try:
+    os.makedirs(folder, exist_ok=True)
+    return open(os.path.join(folder, FILE_NAME), "a+", encoding="utf-8")
+  except (FileExistsError, NotADirectoryError, PermissionError) as error:
+    if isinstance(error, FileExistsError):
+      what = "to be a folder, or a name that is free"
+    raise InputError(
+      f"Expected {flag} {what}. Received: {flag}={folder}"
+    ) from error
 
 
 def _missing(folder):

@@ -29,7 +29,8 @@ _CURES = {
   errno.EFBIG: "Raise the limit (ulimit -f), or write elsewhere",
 }
 # Such as {{function_node __wrapped__SaveV2_device_CPU:0}}.
-_NODES = re.compile(r"\{\{[^}]*\}\}\s*")
+_NODES = re.compile(r"\{\{[^}]*\}\}\s*|\s*\[Op:\w+\](\s*name:)?")
+_OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError")
 _PEER_LOST = "Collective ops is aborted"
 _CURE = "See to it that this user may read and write there"
 
@@ -47,11 +48,18 @@ def reason(error):
       f"TensorFlow says: {_peer_error(error)}"
     )
   number = _number(error)
+  if number is None and type(error).__name__ in _OUT_OF_MEMORY:
+    return (
+      f"Memory ran out: {first_line(error)}. Lower --train_batch_size or "
+      "--eval_batch_size, --image_size or --width_multiplier; docs/"
+      "performance.md says what --micro_batch_size and --remat cost. What was "
+      "saved before is kept."
+    )
   if number not in _NUMBERS:
     return None
   cure = _CURES.get(number, _CURE)
   return (
-    f"The system refused: {_first_line(error)}. {cure}, and give the same "
+    f"The system refused: {first_line(error)}. {cure}, and give the same "
     "command again: what was saved before is kept."
   )
 
@@ -79,7 +87,7 @@ def raised():
     number = _number(error)
     if number is None:
       raise
-    raise OSError(number, _first_line(error)) from error
+    raise OSError(number, first_line(error)) from error
 
 
 def _number(error):
@@ -97,6 +105,7 @@ def _peer_error(error):
   return next(line for line in str(error).splitlines() if _PEER_LOST in line)
 
 
-def _first_line(error):
+def first_line(error):
   """Returns what an error says, less TensorFlow's names of graph nodes."""
-  return _NODES.sub("", str(error).splitlines()[0])
+  lines = str(error).splitlines() or [type(error).__name__]
+  return _NODES.sub("", lines[0]).rstrip(" .")

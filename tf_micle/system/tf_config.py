@@ -7,21 +7,43 @@ import os
 
 from tf_micle.system.input_error import InputError
 
+_SUCH_AS = (
+  '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
+  '"task": {"type": "worker", "index": 0}}'
+)
+
 
 def read():
   """Returns TF_CONFIG, a dict; {} where it is not set.
 
   Raises:
-    InputError: if it is not a JSON object.
+    InputError: if it is not what TensorFlow reads: a JSON object with lists of
+      addresses in `cluster`, and `task`, which says which of them this one is.
   """
   text = os.environ.get("TF_CONFIG") or "{}"
   try:
     config = json.loads(text)
   except ValueError:
     config = None
-  if not isinstance(config, dict):
-    raise InputError(f"Expected TF_CONFIG, a JSON object. Received: {text!r}")
+  if config != {} and not _is_config(config):
+    raise InputError(
+      f"Expected TF_CONFIG, such as {_SUCH_AS}, with a task that is in the "
+      f"cluster. Received: {text!r}"
+    )
   return config
+
+
+def _is_config(config):
+  """Whether it is an object of a cluster and a task in it."""
+  try:
+    cluster, task = config.get("cluster", {}), config.get("task")
+    lists = all(isinstance(hosts, list) for hosts in cluster.values())
+    is_one = not cluster or isinstance(
+      cluster[task["type"]][int(task["index"])], str
+    )
+  except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+    return False
+  return lists and is_one
 
 
 def num_workers():

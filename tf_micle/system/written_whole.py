@@ -28,7 +28,9 @@ def written_whole(path: str | os.PathLike, *, binary: bool = False) -> Iterator:
       file.flush()
       os.fsync(file.fileno())
     os.replace(partial, path)
-  except BaseException:
+  except BaseException as error:
+    if isinstance(error, OSError) and error.filename is None:
+      error.filename = os.fspath(path)  # A full disk is told without it.
     with contextlib.suppress(FileNotFoundError):
       os.remove(partial)
     raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 import time
 
 import tensorflow as tf
@@ -203,11 +204,12 @@ class _Recorder(tf.keras.callbacks.Callback):
     if saved:
       where = (
         f"The last good checkpoint stays: {saved}. Start from it by "
-        f"--checkpoint={saved} in a new --model_dir, with"
+        f"--checkpoint={shlex.quote(saved)} in a new --model_dir, with"
       )
     raise NonFiniteError(
-      f"Expected finite numbers; at step {self.step} {what} is NaN or infinite."
-      f" {where} a lower --learning_rate or a longer warm-up (--warmup_epochs)."
+      f"Expected finite numbers. Received: {what} is NaN or infinite at step "
+      f"{self.step}. {where} a lower --learning_rate or a longer warm-up "
+      "(--warmup_epochs)."
     )
 
 
