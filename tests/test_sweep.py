@@ -44,11 +44,11 @@ def test_all_faults_of_a_sweep_are_told_at_once(tmp_path):
   for what in (
     "line 1",
     "line 2",
-    "=x",
+    "--learning_rate. Received: x",
     "=-2",
     "different",
     "model_dir",
-    "=sgd",
+    "--optimizer. Received: sgd",
   ):
     assert what in str(caught.value)
   with pytest.raises(ValueError, match="none"):
