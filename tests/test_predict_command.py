@@ -17,6 +17,7 @@ import run
 from data.batches import listed_images
 from data.builder import build
 from tf_micle.classifier.build import build_network
+from tf_micle.classifier.model import Classifier
 from tf_micle.prediction import parquet, partial_files, pieces, rows
 from tf_micle.system import distribution, folder_lock, stop_signal
 
@@ -343,6 +344,19 @@ def test_bad_images_are_left_out_or_end_it(predict, clinic, tmp_path, capsys):
     ("3", "cut.jpg"),
     ("5", "none.jpg"),
   ]
+
+
+def test_a_model_that_gives_nan_is_refused(
+  predict, tmp_path, monkeypatch, capsys
+):
+  monkeypatch.setattr(
+    Classifier,
+    "probabilities",
+    lambda self, features: np.full((len(features), 2), np.nan),
+  )
+  assert predict() == run.BAD_USE
+  assert "has diverged: take an earlier checkpoint" in capsys.readouterr().err
+  assert not (tmp_path / "out.csv").exists()
 
 
 def test_all_that_is_wrong_is_said_at_once(predict, tmp_path, capsys):

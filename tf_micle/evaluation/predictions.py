@@ -132,6 +132,11 @@ def _check(predictions: Predictions) -> None:
       "(uncertain) and NaN for findings. Received: "
       f"{np.unique(labels[~known])[:5].tolist()}."
     )
+  check_probabilities(probabilities)
+
+
+def check_probabilities(probabilities: np.ndarray) -> None:
+  """Raises an InputError where one is not finite, or out of range."""
   # A mean of rounded probabilities may pass 1 by a rounding error.
   good = (probabilities >= 0) & (probabilities <= 1 + 1e-6)
   if not good.all():

@@ -8,7 +8,11 @@ import numpy as np
 
 from tf_micle.classifier.pooling import pad_bags
 from tf_micle.evaluation import evaluate as evaluation
-from tf_micle.evaluation.predictions import SEVERAL, Predictions
+from tf_micle.evaluation.predictions import (
+  SEVERAL,
+  Predictions,
+  check_probabilities,
+)
 from tf_micle.runs import selection
 from tf_micle.system.plurals import counted
 
@@ -56,10 +60,16 @@ def probabilities(model, features, items, unit):
     items: list of the places of each item's images among the features; with
       unit 'image' one each, in order.
     unit: 'image', or 'bag': then the images of an item are pooled.
+
+  Raises:
+    InputError: if a probability is not finite.
   """
   if unit == "image":
-    return np.asarray(model.probabilities(features))
-  return _pooled(model, features, items)
+    found = np.asarray(model.probabilities(features))
+  else:
+    found = _pooled(model, features, items)
+  check_probabilities(found)
+  return found
 
 
 def score(model, batches, table, items, *, steps=None, callbacks=None):
