@@ -18,7 +18,13 @@ from data.batches import listed_images
 from data.builder import build
 from tf_micle.classifier.build import build_network
 from tf_micle.classifier.model import Classifier
-from tf_micle.prediction import parquet, partial_files, pieces, rows
+from tf_micle.prediction import (
+  outputs,
+  parquet,
+  partial_files,
+  pieces,
+  rows,
+)
 from tf_micle.system import distribution, folder_lock, stop_signal
 
 SIZE = 40  # Above 32 pixels evaluation crops.
@@ -272,6 +278,11 @@ def test_it_resumes_where_it_was_stopped(predict, tmp_path, monkeypatch, capfd):
     patch.setattr(np.lib.format, "write_array_header_1_0", _disk_full)
     assert predict(**wanted) == run.FAILED
   assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv.partial"]
+  with monkeypatch.context() as patch:
+    patch.setattr(outputs, "copy_whole", _disk_full)  # The last but one.
+    assert predict(**wanted, on_bad_image="skip") == run.FAILED
+  assert features.exists()
+  assert folder.exists()
   assert predict(**wanted) == run.DONE
   assert (tmp_path / "out.csv").read_bytes() == whole
   np.testing.assert_allclose(
@@ -291,6 +302,70 @@ def _writes_and_is_stopped():
     calls.append(1)
 
   return go
+
+
+def test_what_appeared_meanwhile_is_not_written_over(
+  predict, tmp_path, monkeypatch, capsys, caplog
+):
+  output, features = tmp_path / "out.csv", tmp_path / "f.npz"
+  with monkeypatch.context() as patch:
+    patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
+    assert predict(embeddings=features) == run.STOPPED
+  output.write_text("mine")
+  features.write_text("mine")
+  with monkeypatch.context() as patch:
+    patch.setattr(listed_images, "check_listed", None)  # Told before.
+    assert predict(embeddings=features) == run.BAD_USE
+  printed = capsys.readouterr().err
+  assert "out.csv, which exists" in printed
+  assert "f.npz, which exists" in printed
+  output.unlink()
+  write = rows.RowWriter.write
+
+  def appears(*arguments):
+    write(*arguments)
+    output.write_text("mine, too")
+
+  # Other names of the outputs are no reason to begin anew.
+  given = {"output": f"{tmp_path}/./out.csv", "embeddings": tmp_path / "g.npz"}
+  with monkeypatch.context() as patch:
+    patch.setattr(rows.RowWriter, "write", appears)
+    assert predict(**given) == run.BAD_USE
+  assert "out.csv, which exists" in capsys.readouterr().err
+  assert output.read_text() == "mine, too"
+  output.unlink()
+  assert predict(**given) == run.DONE
+  assert "first image" not in caplog.text
+  assert features.read_text() == "mine"
+  assert len(np.load(tmp_path / "g.npz")["row"]) == len(read(output)) == 24
+
+
+def test_a_prediction_of_an_earlier_version_is_resumed(
+  predict, tmp_path, monkeypatch, caplog
+):
+  with monkeypatch.context() as patch:
+    patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
+    assert predict() == run.STOPPED
+  path = tmp_path / "out.csv.partial" / "progress.json"
+  progress = json.loads(path.read_text())
+  del progress["placed"]
+  progress["identity"]["outputs"] = [str(tmp_path / "out.csv"), None, None]
+  path.write_text(json.dumps(progress))
+  assert predict() == run.DONE
+  assert "first image" not in caplog.text
+
+
+def test_places_that_cannot_be_are_told_first(predict, tmp_path, capsys):
+  (tmp_path / "file").touch()
+  (tmp_path / "out.csv.partial").touch()
+  assert predict(tensorboard_projector=tmp_path / "file") == run.BAD_USE
+  printed = capsys.readouterr().err
+  assert "--tensorboard_projector to be a folder" in printed
+  assert "out.csv.partial" in printed
+  other = tmp_path / "other.csv"
+  given = {"output": other, "tensorboard_projector": other}
+  assert predict(**given) == run.BAD_USE
+  assert "--tensorboard_projector to be apart" in capsys.readouterr().err
 
 
 def _disk_full(*_):
