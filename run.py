@@ -38,6 +38,7 @@ import traceback
 
 from absl import app, flags, logging
 
+from data.images.worker_pool import WorkerDiedError
 from data.problems import DataError
 from flags import next_steps, reader, sweep
 from flags.problems import Problems, UsageError
@@ -86,6 +87,11 @@ def main(argv):
   except KeyboardInterrupt:  # Training ends by itself; see `stop_signal`.
     logging.error("Stopped.")
     return STOPPED
+  except WorkerDiedError as error:
+    logging.error(
+      "%s Give the same command again: what was saved before is kept.", error
+    )
+    return FAILED
   except Exception as error:
     reason = system_faults.reason(error)
     if reason:

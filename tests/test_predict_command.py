@@ -16,6 +16,7 @@ from PIL import Image
 import run
 from data.batches import listed_images
 from data.builder import build
+from data.images import worker_pool
 from tf_micle.classifier.build import build_network
 from tf_micle.classifier.model import Classifier
 from tf_micle.prediction import (
@@ -514,10 +515,9 @@ def test_two_predictions_do_not_share_an_output(predict, tmp_path, capsys):
   assert "--output" in capsys.readouterr().err
 
 
-def test_several_processes_read_many_images(
-  predict, clinic, tmp_path, monkeypatch
-):
-  """Stopped after the first batch, with others on their way."""
+@pytest.fixture
+def many(clinic, tmp_path):
+  """Flags of so many images that several processes read them."""
   rows = (clinic / "new.csv").read_text().splitlines()
   copies = [rows[0]]
   for copy in range(4):
@@ -527,12 +527,40 @@ def test_several_processes_read_many_images(
       shutil.copy(clinic / name, tmp_path / f"{copy}-{name}")
   manifest = tmp_path / "many.csv"
   manifest.write_text("\n".join(copies))
-  given = {"manifest": manifest, "image_root": tmp_path}
+  return {"manifest": manifest, "image_root": tmp_path}
+
+
+def test_several_processes_read_many_images(
+  predict, many, tmp_path, monkeypatch
+):
+  """Stopped after the first batch, with others on their way."""
   with monkeypatch.context() as patch:
     patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
-    assert predict(**given) == run.STOPPED
-  assert predict(**given) == run.DONE
+    assert predict(**many) == run.STOPPED
+  assert predict(**many) == run.DONE
   found = read(tmp_path / "out.csv")
   assert [row["row"] for row in found] == [
-    str(2 + place) for place in range(len(copies) - 1)
+    str(2 + place) for place in range(4 * 24)
   ]
+
+
+@pytest.mark.parametrize("phase", ["_check_one", "_try_read"])
+def test_a_dead_worker_is_a_line(
+  phase, predict, many, monkeypatch, caplog, capsys
+):
+  submit = worker_pool.WorkerPool._submit
+
+  def kill(self, function, batch):
+    future = submit(self, function, batch)
+    if function.func.__name__ == phase:
+      for process in list(self._executor._processes.values()):
+        process.kill()
+    return future
+
+  monkeypatch.setattr(worker_pool.WorkerPool, "_submit", kill)
+  monkeypatch.setattr(listed_images, "default_workers", lambda: 2)
+  assert predict(**many) == run.FAILED
+  assert "One of 2 worker processes died" in caplog.text
+  assert "the same command again" in caplog.text
+  assert "--workers" not in caplog.text
+  assert "Traceback" not in capsys.readouterr().err

@@ -13,7 +13,11 @@ import tqdm
 from data.builder import rejected
 from data.images import image_files
 from data.images.image_bytes import BadImageError, decodable_bytes
-from data.images.worker_pool import WorkerPool, default_workers
+from data.images.worker_pool import (
+  WorkerDiedError,
+  WorkerPool,
+  default_workers,
+)
 from data.manifest.manifest import read_manifest
 from data.manifest.rows import ManifestColumns, ManifestRow
 from data.problems import InputError, as_lines
@@ -93,7 +97,12 @@ class ListedImages:
     Yields:
       Positions, int64 (b,), in rising order, and views, uint8
       (b, image_size, image_size, 3); NumPy arrays.
+
+    Raises:
+      WorkerDiedError: a worker process ended by itself; what was read before
+        was yielded.
     """
+    deaths = []  # TensorFlow would raise them as errors of its own.
     read = functools.partial(_try_read, max_side=self._views.max_side)
     with WorkerPool(default_workers(), self.num_images - first) as pool:
 
@@ -103,15 +112,20 @@ class ListedImages:
           for position in range(first, self.num_images)
           if self._paths[position] is not None
         )
-        for position, image in pool.ordered_map(read, good, _CHUNK):
-          if isinstance(image, BadImageError):
-            self.bad[position] = str(image)
-          else:
-            yield position, image
+        try:
+          for position, image in pool.ordered_map(read, good, _CHUNK):
+            if isinstance(image, BadImageError):
+              self.bad[position] = str(image)
+            else:
+              yield position, image
+        except WorkerDiedError as error:
+          deaths.append(error)
 
       yield from file_views.batches(
         encoded, self._views, batch_size=self._batch_size
       ).as_numpy_iterator()
+    if deaths:
+      raise deaths[0]
 
 
 def _try_read(path, max_side):

@@ -219,8 +219,9 @@ def _until(stop, batches):
       yield batch
       if stop.requested:
         return
-  except tf.errors.OpError:
-    # A signal to the whole process group ends the readers, too.
+  except (tf.errors.OpError, RuntimeError):
+    # A signal to the whole process group ends the readers, too; `data` tells
+    # of them by a RuntimeError.
     if not stop.requested:
       raise
 
