@@ -422,6 +422,19 @@ def test_bad_images_are_left_out_or_end_it(predict, clinic, tmp_path, capsys):
   ]
 
 
+def test_problems_come_in_the_order_of_the_rows(
+  predict, clinic, tmp_path, capsys
+):
+  manifest = tmp_path / "m.csv"
+  manifest.write_text("image,patient_id\na.png,P\n0-0.jpg,\nb.png,P\n")
+  assert predict(manifest=manifest) == run.BAD_USE
+  told = capsys.readouterr().err
+  assert "\n3 problems, nothing was started:" in told
+  rows = [line[:7] for line in told.splitlines() if line.startswith("- ")]
+  assert rows == ["- row 2", "- row 3", "- row 4"]
+  assert told.count("--on_bad_image=skip") == 1
+
+
 def test_a_model_that_gives_nan_is_refused(
   predict, tmp_path, monkeypatch, capsys
 ):

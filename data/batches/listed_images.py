@@ -10,7 +10,6 @@ from pathlib import Path
 
 import tqdm
 
-from data.builder import rejected
 from data.images import image_files
 from data.images.image_bytes import BadImageError, decodable_bytes
 from data.images.worker_pool import (
@@ -20,7 +19,7 @@ from data.images.worker_pool import (
 )
 from data.manifest.manifest import read_manifest
 from data.manifest.rows import ManifestColumns, ManifestRow
-from data.problems import InputError, as_lines
+from data.problems import InputError, Problem, as_lines
 from data.views import file_views
 
 _CHUNK = 8
@@ -143,10 +142,10 @@ def read_listed(options):
     options: `ListOptions`.
 
   Returns:
-    A `manifest.Manifest`, None where its images cannot be looked for, and what
-    is wrong, a line each.
+    A `manifest.Manifest`, None where its images cannot be looked for, and a
+    list of `Problem`s.
   """
-  bad_paths = list(_bad_paths(options))
+  bad_paths = [Problem("path", told) for told in _bad_paths(options)]
   if not options.manifest:
     return None, bad_paths
   columns = ManifestColumns(
@@ -158,21 +157,23 @@ def read_listed(options):
   try:
     manifest, problems = read_manifest(Path(options.manifest), columns)
   except InputError as error:
-    return None, bad_paths + as_lines(error.problems)
-  return None if bad_paths else manifest, bad_paths + as_lines(problems)
+    return None, [*bad_paths, *error.problems]
+  return None if bad_paths else manifest, bad_paths + problems
 
 
-def check_listed(manifest, options, views):
+def check_listed(manifest, options, views, faults=()):
   """Looks at the header of every image file of a manifest.
 
   Args:
     manifest: as `read_listed` returned it.
     options: `ListOptions`.
     views: `file_views.FileViews`.
+    faults: `Problem`s that `read_listed` returned with it.
 
   Returns:
-    `ListedImages`, None where something is wrong, and what is wrong, a line
-    each. Bad images are wrong with `on_bad_image` 'fail' only.
+    `ListedImages`, None where something is wrong, and what is wrong with
+    manifest and images, a line each in the order of the rows. Bad images are
+    wrong with `on_bad_image` 'fail' only.
   """
   count = len(manifest.rows)
   with WorkerPool(default_workers(), count) as pool:
@@ -184,13 +185,14 @@ def check_listed(manifest, options, views):
         tqdm.tqdm, desc="Checking images", total=count, unit=" images"
       ),
     )
-  problems, hints = files.problems, []
+  problems, hint = [*faults, *files.problems], ""
   if options.on_bad_image == "fail" and files.bad:
-    problems += rejected.problems(manifest.rows, files.bad)
-    hints = [rejected.HINT]
-  if problems:
-    return None, as_lines(sorted(problems, key=lambda p: p.row)) + hints
-  return ListedImages(manifest, files, options, views), []
+    problems += image_files.bad_images(manifest.rows, files.bad)
+    hint = f"\n  {image_files.HINT}"
+  if not problems:
+    return ListedImages(manifest, files, options, views), []
+  *lines, last = as_lines(sorted(problems, key=lambda p: p.row or 0))
+  return None, [*lines, last + hint]
 
 
 def _bad_paths(options):
