@@ -142,6 +142,20 @@ def test_load_refuses_what_is_no_whole_evaluation(saved, tmp_path):
   (tmp_path / "predictions.csv").write_bytes(b"\r\n".join(lines[:-2]))
   with pytest.raises(InputError, match=r"Expected 72 items.*Received: 71"):
     saved_files.load(tmp_path)
+  (tmp_path / "predictions.csv").write_bytes(lines[0] + b"\r\na,b")
+  with pytest.raises(InputError, match=r"record 2: .*Received: 2\.$"):
+    saved_files.load(tmp_path)
+
+
+def test_only_damage_is_told_as_damage(saved, monkeypatch):
+  folder, _ = saved
+
+  def broken(*_, **__):
+    raise ValueError("shapes apart")
+
+  monkeypatch.setattr(saved_files, "read_csv", broken)
+  with pytest.raises(ValueError, match="^shapes apart$"):
+    saved_files.load(folder)
 
 
 def test_a_save_that_fails_leaves_no_older_metrics(tmp_path):
