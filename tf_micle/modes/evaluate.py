@@ -59,7 +59,7 @@ def run(mode, strategy, data, problems, *, own_data):
     class_names=source.class_names,
     trained_names=tuned.class_names,
   )
-  problems.collect(evaluation.check, items, other and other[1])
+  rival = problems.collect(evaluation.check, items, other and other[1])
   problems.stop_if_any()
   for warning in warnings:
     logging.warning("%s", warning)
@@ -77,7 +77,7 @@ def run(mode, strategy, data, problems, *, own_data):
     specificity=mode.specificity,
     samples=mode.bootstrap_samples,
     seed=mode.seed,
-    other=other and other[1],
+    other=rival,
     show_progress=True,
   )
   result["notes"] = _notes(source, table, tuned) + result["notes"]
