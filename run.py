@@ -38,7 +38,8 @@ import traceback
 
 from absl import app, flags, logging
 
-from data.problems import DataError
+from data.images.worker_pool import WorkerDiedError
+from data.problems import DataError, as_lines
 from flags import next_steps, reader, sweep
 from flags.problems import Problems, UsageError
 from tf_micle.runs import folder as run_folder
@@ -87,6 +88,11 @@ def main(argv):
   except KeyboardInterrupt:  # Training ends by itself; see `stop_signal`.
     logging.error("Stopped.")
     return STOPPED
+  except WorkerDiedError as error:
+    logging.error(
+      "%s Give the same command again: what was saved before is kept.", error
+    )
+    return FAILED
   except Exception as error:
     reason = system_faults.reason(error)
     if reason:
@@ -235,12 +241,12 @@ def predict(options, problems):
   listed = reader.pick(listed_images.ListOptions, options)
   manifest, faults = listed_images.read_listed(listed)
   if manifest is None:
-    problems.add(*faults)
+    problems.add(*as_lines(faults))
 
   def open_images():
     views = file_views.of_run(options._asdict(), options.max_side)
-    images, bad = listed_images.check_listed(manifest, listed, views)
-    problems.add(*faults, *bad)
+    images, wrong = listed_images.check_listed(manifest, listed, views, faults)
+    problems.add(*wrong)
     return images
 
   outcome = predict.run(

@@ -128,7 +128,9 @@ def main(argv: Sequence[str]) -> int:
     print(error, file=sys.stderr)
     return _BAD_INPUT
   except (OSError, WorkerDiedError) as error:
-    reason = system_refusal(error) if isinstance(error, OSError) else error
+    reason = f"{error} Try fewer --workers."
+    if isinstance(error, OSError):
+      reason = system_refusal(error)
     print(f"The build failed, nothing was written. {reason}", file=sys.stderr)
     return _FAILED
   except (KeyboardInterrupt, SystemExit) as stop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 
@@ -215,13 +216,25 @@ def _outputs(v):
         f"Expected --{name}, a file that ends in {' or '.join(allowed)}. "
         f"Received: --{name}={path}"
       )
-  for name in (*endings, "tensorboard_projector"):
-    folder = v[name] and (os.path.dirname(v[name]) or ".")
-    if folder and not _writable(folder):
+  for name in endings:
+    if v[name] and not _writable(os.path.dirname(v[name]) or "."):
       found.append(
         f"Expected --{name} to be where this user may write. "
         f"Received: --{name}={v[name]}"
       )
+  name = "tensorboard_projector"
+  if v[name] and not _writable(v[name]):
+    found.append(
+      f"Expected --{name} to be a folder where this user may write. Received: "
+      f"--{name}={v[name]}"
+    )
+  names = [name for name in (*endings, name) if v[name]]
+  found += [
+    f"Expected --{one} and --{other} to be apart. Received: "
+    f"--{one}={v[one]}, --{other}={v[other]}"
+    for one, other in itertools.permutations(names, 2)
+    if one in endings and _inside(v[other], v[one])
+  ]
   return found
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 import pathlib
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import run
 from data.builder import build
 from data.demo import dataset as demo_dataset
 from data.records import dataset_json
+from tf_micle.loading.opened import open_run
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +122,7 @@ def test_patients_that_were_trained_on_are_refused(
   records = another_site("moved", {"train": 1}, same_key=True, change=moved)
   changes = {"data_dir": records, "eval_split": "test"}
   assert evaluate(**changes) == run.BAD_USE
-  assert "1 of 1 patients are in both" in capsys.readouterr().err
+  assert "1 of 1 patients is in both" in capsys.readouterr().err
   assert not (tuned / "eval" / "clinic_b-test").exists()
 
 
@@ -134,6 +136,30 @@ def test_what_a_reader_must_know_is_said(evaluate, tuned, another_site, caplog):
   folder = tuned / "eval" / "clinic_b-external"
   assert "different keys" in (folder / "report.html").read_text()
   assert read(folder)[0]["warnings"]
+
+
+def test_data_that_do_not_fit_the_model_are_named(tuned):
+  (line,) = open_run(str(tuned)).misfits("unlabelled", ())
+  assert line.endswith("Received: an unlabelled data set.")
+  (line,) = open_run(str(tuned)).misfits("multi_label", ("a", "b"))
+  assert line.endswith("Received: a multi_label data set with a, b.")
+
+
+def test_what_cannot_be_is_told_before_warnings_and_work(
+  evaluate, tuned, tmp_path, caplog, capsys
+):
+  run_dir = shutil.copytree(tuned, tmp_path / "run")
+  shutil.rmtree(run_dir / "eval", ignore_errors=True)
+  given = {"model_dir": run_dir, "eval_split": "validation"}
+  for path in run_dir.glob("*/ckpt-*.data*"):
+    path.write_bytes(b"cut")
+  assert evaluate(**given) == run.BAD_USE
+  assert "damaged" in capsys.readouterr().err
+  (run_dir / "eval").touch()
+  assert evaluate(**given) == run.BAD_USE
+  printed = capsys.readouterr().err
+  assert f"Expected {run_dir / 'eval'} to be a folder" in printed
+  assert "optimistic" not in caplog.text
 
 
 def test_classes_go_by_name_at_another_site(

@@ -142,6 +142,20 @@ def test_load_refuses_what_is_no_whole_evaluation(saved, tmp_path):
   (tmp_path / "predictions.csv").write_bytes(b"\r\n".join(lines[:-2]))
   with pytest.raises(InputError, match=r"Expected 72 items.*Received: 71"):
     saved_files.load(tmp_path)
+  (tmp_path / "predictions.csv").write_bytes(lines[0] + b"\r\na,b")
+  with pytest.raises(InputError, match=r"record 2: .*Received: 2\.$"):
+    saved_files.load(tmp_path)
+
+
+def test_only_damage_is_told_as_damage(saved, monkeypatch):
+  folder, _ = saved
+
+  def broken(*_, **__):
+    raise ValueError("shapes apart")
+
+  monkeypatch.setattr(saved_files, "read_csv", broken)
+  with pytest.raises(ValueError, match="^shapes apart$"):
+    saved_files.load(folder)
 
 
 def test_a_save_that_fails_leaves_no_older_metrics(tmp_path):
@@ -178,7 +192,9 @@ def test_a_column_of_many_values_is_no_grouping():
 def test_a_model_does_not_differ_from_itself(task):
   table = study(task=task)
   shuffled = table.take(np.random.default_rng(0).permutation(len(table)))
-  found = evaluation.evaluate(table, other=shuffled, samples=50)
+  found = evaluation.evaluate(
+    table, other=evaluation.check(table, shuffled), samples=50
+  )
   for level in ("image", "patient"):
     entries = dict(found["difference"][level])
     entries |= entries.pop("auroc")
@@ -222,7 +238,7 @@ def test_difference_is_paired():
 )
 def test_other_items_cannot_be_compared(other, message):
   with pytest.raises(InputError, match=message):
-    evaluation.evaluate(study(), other=other, samples=5)
+    evaluation.check(study(), other)
 
 
 def test_findings_and_their_notes():
@@ -306,7 +322,7 @@ def test_user_errors():
   with pytest.raises(ValueError, match="Received: 90"):
     evaluation.evaluate(study(), specificity=90)
   with pytest.raises(InputError, match="72 items, none with a label"):
-    evaluation.evaluate(study(labels=[-1] * 72))
+    evaluation.check(study(labels=[-1] * 72))
 
 
 def test_point_values_are_flat_and_defined():

@@ -38,9 +38,8 @@ def options(tmp_path):
 
 def open_listed(options):
   """Returns the images, and what is wrong with manifest and images."""
-  manifest, problems = listed_images.read_listed(options)
-  images, bad = listed_images.check_listed(manifest, options, VIEWS)
-  return images, problems + bad
+  manifest, faults = listed_images.read_listed(options)
+  return listed_images.check_listed(manifest, options, VIEWS, faults)
 
 
 def opened(options, **changes):

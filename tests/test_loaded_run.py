@@ -11,6 +11,7 @@ from PIL import Image
 
 import run
 import tf_micle
+from data.problems import DataError
 from data.views import file_views
 from tf_micle.runs import checkpoint
 from tf_micle.system.input_error import InputError
@@ -73,6 +74,18 @@ def test_the_keras_model_says_what_predict_says(folder, name):
     np.testing.assert_allclose(bags[:1], pooled, atol=1e-6)
 
 
+def test_a_fault_of_the_preprocessing_is_not_an_image(folder):
+  def preprocessing(flags):
+    def broken(image):
+      raise ValueError("shapes apart")
+
+    return broken
+
+  loaded = tf_micle.load(folder / "TUNED", preprocessing)
+  with pytest.raises(ValueError, match="^shapes apart$"):
+    loaded.embed([folder / "photos" / "0.png"])
+
+
 def test_the_weights_are_the_runs(folder):
   """A pretrained run's encoder has what its checkpoint has."""
   loaded = tf_micle.load(folder / "RUN")
@@ -106,9 +119,10 @@ def test_what_is_no_list_of_images_is_said(folder, tmp_path):
   bad = tmp_path / "scan 7.png"
   bad.write_bytes(good.read_bytes()[:100])
   for images, message in (
-    ([good, bad], "'.*scan 7.png'.* Received: "),
-    ([good, tmp_path / "none.png"], "'.*none.png'"),
-    ([b"no image"], "Expected an image in bytes"),
+    ([good, Image.open(good)], r"in images\[1\]. Received: .*PngImageFile"),
+    ([None], r"Expected a path.*in images\[0\]. Received: None"),
+    ([[good]], r"in images\[0\]. Received: an object of class list"),
+    (None, "Expected a list of images. Received: None"),
     (good, "single one, '.*0.png'. Put it into a list"),
     (str(good), "single one, '.*0.png'"),
     (np.zeros((2, 16, 16, 3)), r"uint8 \(n, 16, 16, 3\).*float64 \(2, 16, 16"),
@@ -120,5 +134,14 @@ def test_what_is_no_list_of_images_is_said(folder, tmp_path):
     for ask in (loaded.embed, loaded.predict):
       with pytest.raises(InputError, match=message):
         ask(images)
+  with pytest.raises(InputError, match="Expected a path, or the bytes"):
+    loaded.preprocess(None)
+  for images, message in (
+    ([good, bad], "'.*scan 7.png'.* Received: "),
+    ([good, tmp_path / "none.png"], "'.*none.png'"),
+    ([b"no image"], "Expected an image in bytes"),
+  ):
+    with pytest.raises(DataError, match=message):
+      loaded.embed(images)
   paths = (folder / "photos").glob("*.png")  # No list, but a stream.
   assert loaded.embed(paths).shape[0] == 5

@@ -16,8 +16,16 @@ from PIL import Image
 import run
 from data.batches import listed_images
 from data.builder import build
+from data.images import worker_pool
 from tf_micle.classifier.build import build_network
-from tf_micle.prediction import parquet, partial_files, pieces, rows
+from tf_micle.classifier.model import Classifier
+from tf_micle.prediction import (
+  outputs,
+  parquet,
+  partial_files,
+  pieces,
+  rows,
+)
 from tf_micle.system import distribution, folder_lock, stop_signal
 
 SIZE = 40  # Above 32 pixels evaluation crops.
@@ -271,6 +279,11 @@ def test_it_resumes_where_it_was_stopped(predict, tmp_path, monkeypatch, capfd):
     patch.setattr(np.lib.format, "write_array_header_1_0", _disk_full)
     assert predict(**wanted) == run.FAILED
   assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv.partial"]
+  with monkeypatch.context() as patch:
+    patch.setattr(outputs, "copy_whole", _disk_full)  # The last but one.
+    assert predict(**wanted, on_bad_image="skip") == run.FAILED
+  assert features.exists()
+  assert folder.exists()
   assert predict(**wanted) == run.DONE
   assert (tmp_path / "out.csv").read_bytes() == whole
   np.testing.assert_allclose(
@@ -290,6 +303,70 @@ def _writes_and_is_stopped():
     calls.append(1)
 
   return go
+
+
+def test_what_appeared_meanwhile_is_not_written_over(
+  predict, tmp_path, monkeypatch, capsys, caplog
+):
+  output, features = tmp_path / "out.csv", tmp_path / "f.npz"
+  with monkeypatch.context() as patch:
+    patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
+    assert predict(embeddings=features) == run.STOPPED
+  output.write_text("mine")
+  features.write_text("mine")
+  with monkeypatch.context() as patch:
+    patch.setattr(listed_images, "check_listed", None)  # Told before.
+    assert predict(embeddings=features) == run.BAD_USE
+  printed = capsys.readouterr().err
+  assert "out.csv, which exists" in printed
+  assert "f.npz, which exists" in printed
+  output.unlink()
+  write = rows.RowWriter.write
+
+  def appears(*arguments):
+    write(*arguments)
+    output.write_text("mine, too")
+
+  # Other names of the outputs are no reason to begin anew.
+  given = {"output": f"{tmp_path}/./out.csv", "embeddings": tmp_path / "g.npz"}
+  with monkeypatch.context() as patch:
+    patch.setattr(rows.RowWriter, "write", appears)
+    assert predict(**given) == run.BAD_USE
+  assert "out.csv, which exists" in capsys.readouterr().err
+  assert output.read_text() == "mine, too"
+  output.unlink()
+  assert predict(**given) == run.DONE
+  assert "first image" not in caplog.text
+  assert features.read_text() == "mine"
+  assert len(np.load(tmp_path / "g.npz")["row"]) == len(read(output)) == 24
+
+
+def test_a_prediction_of_an_earlier_version_is_resumed(
+  predict, tmp_path, monkeypatch, caplog
+):
+  with monkeypatch.context() as patch:
+    patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
+    assert predict() == run.STOPPED
+  path = tmp_path / "out.csv.partial" / "progress.json"
+  progress = json.loads(path.read_text())
+  del progress["placed"]
+  progress["identity"]["outputs"] = [str(tmp_path / "out.csv"), None, None]
+  path.write_text(json.dumps(progress))
+  assert predict() == run.DONE
+  assert "first image" not in caplog.text
+
+
+def test_places_that_cannot_be_are_told_first(predict, tmp_path, capsys):
+  (tmp_path / "file").touch()
+  (tmp_path / "out.csv.partial").touch()
+  assert predict(tensorboard_projector=tmp_path / "file") == run.BAD_USE
+  printed = capsys.readouterr().err
+  assert "--tensorboard_projector to be a folder" in printed
+  assert "out.csv.partial" in printed
+  other = tmp_path / "other.csv"
+  given = {"output": other, "tensorboard_projector": other}
+  assert predict(**given) == run.BAD_USE
+  assert "--tensorboard_projector to be apart" in capsys.readouterr().err
 
 
 def _disk_full(*_):
@@ -343,6 +420,32 @@ def test_bad_images_are_left_out_or_end_it(predict, clinic, tmp_path, capsys):
     ("3", "cut.jpg"),
     ("5", "none.jpg"),
   ]
+
+
+def test_problems_come_in_the_order_of_the_rows(
+  predict, clinic, tmp_path, capsys
+):
+  manifest = tmp_path / "m.csv"
+  manifest.write_text("image,patient_id\na.png,P\n0-0.jpg,\nb.png,P\n")
+  assert predict(manifest=manifest) == run.BAD_USE
+  told = capsys.readouterr().err
+  assert "\n3 problems, nothing was started:" in told
+  rows = [line[:7] for line in told.splitlines() if line.startswith("- ")]
+  assert rows == ["- row 2", "- row 3", "- row 4"]
+  assert told.count("--on_bad_image=skip") == 1
+
+
+def test_a_model_that_gives_nan_is_refused(
+  predict, tmp_path, monkeypatch, capsys
+):
+  monkeypatch.setattr(
+    Classifier,
+    "probabilities",
+    lambda self, features: np.full((len(features), 2), np.nan),
+  )
+  assert predict() == run.BAD_USE
+  assert "has diverged: take an earlier checkpoint" in capsys.readouterr().err
+  assert not (tmp_path / "out.csv").exists()
 
 
 def test_all_that_is_wrong_is_said_at_once(predict, tmp_path, capsys):
@@ -425,10 +528,9 @@ def test_two_predictions_do_not_share_an_output(predict, tmp_path, capsys):
   assert "--output" in capsys.readouterr().err
 
 
-def test_several_processes_read_many_images(
-  predict, clinic, tmp_path, monkeypatch
-):
-  """Stopped after the first batch, with others on their way."""
+@pytest.fixture
+def many(clinic, tmp_path):
+  """Flags of so many images that several processes read them."""
   rows = (clinic / "new.csv").read_text().splitlines()
   copies = [rows[0]]
   for copy in range(4):
@@ -438,12 +540,40 @@ def test_several_processes_read_many_images(
       shutil.copy(clinic / name, tmp_path / f"{copy}-{name}")
   manifest = tmp_path / "many.csv"
   manifest.write_text("\n".join(copies))
-  given = {"manifest": manifest, "image_root": tmp_path}
+  return {"manifest": manifest, "image_root": tmp_path}
+
+
+def test_several_processes_read_many_images(
+  predict, many, tmp_path, monkeypatch
+):
+  """Stopped after the first batch, with others on their way."""
   with monkeypatch.context() as patch:
     patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
-    assert predict(**given) == run.STOPPED
-  assert predict(**given) == run.DONE
+    assert predict(**many) == run.STOPPED
+  assert predict(**many) == run.DONE
   found = read(tmp_path / "out.csv")
   assert [row["row"] for row in found] == [
-    str(2 + place) for place in range(len(copies) - 1)
+    str(2 + place) for place in range(4 * 24)
   ]
+
+
+@pytest.mark.parametrize("phase", ["_check_one", "_try_read"])
+def test_a_dead_worker_is_a_line(
+  phase, predict, many, monkeypatch, caplog, capsys
+):
+  submit = worker_pool.WorkerPool._submit
+
+  def kill(self, function, batch):
+    future = submit(self, function, batch)
+    if function.func.__name__ == phase:
+      for process in list(self._executor._processes.values()):
+        process.kill()
+    return future
+
+  monkeypatch.setattr(worker_pool.WorkerPool, "_submit", kill)
+  monkeypatch.setattr(listed_images, "default_workers", lambda: 2)
+  assert predict(**many) == run.FAILED
+  assert "One of 2 worker processes died" in caplog.text
+  assert "the same command again" in caplog.text
+  assert "--workers" not in caplog.text
+  assert "Traceback" not in capsys.readouterr().err

@@ -18,9 +18,14 @@ TEST = patients("evaluate", "p3", "p4", data="a/test", digest="e")
   ("earlier", "problems", "warnings"),
   [
     (patients("finetune", "p1", "p2"), "", ""),
-    (patients("finetune", "p1", "p3"), "1 of 2 patients are in both", ""),
+    (patients("finetune", "p1", "p3"), "1 of 2 patients is in both", ""),
     (patients("pretrain", "p3", "p4"), "", "2 of 2 .* pretrained on"),
-    (patients("select", "p4"), "", "optimistic"),
+    (patients("select", "p4"), "", "picked the checkpoint: scores are opt"),
+    (
+      patients("select", "p9", key_id="x"),
+      "",
+      "which picked the checkpoint, cannot be told: .*Scores are optimistic if",
+    ),
     (patients("finetune", "p3", digest="e", key_id="x"), "1 of 2", ""),
     (patients("finetune", "p9", key_id="x"), "", "different keys"),
     (patients("finetune"), "", "cannot be told: patients are not known"),

@@ -10,13 +10,16 @@ from pathlib import Path
 
 import tqdm
 
-from data.builder import rejected
 from data.images import image_files
 from data.images.image_bytes import BadImageError, decodable_bytes
-from data.images.worker_pool import WorkerPool, default_workers
+from data.images.worker_pool import (
+  WorkerDiedError,
+  WorkerPool,
+  default_workers,
+)
 from data.manifest.manifest import read_manifest
 from data.manifest.rows import ManifestColumns, ManifestRow
-from data.problems import InputError, as_lines
+from data.problems import InputError, Problem, as_lines
 from data.views import file_views
 
 _CHUNK = 8
@@ -93,7 +96,12 @@ class ListedImages:
     Yields:
       Positions, int64 (b,), in rising order, and views, uint8
       (b, image_size, image_size, 3); NumPy arrays.
+
+    Raises:
+      WorkerDiedError: a worker process ended by itself; what was read before
+        was yielded.
     """
+    deaths = []  # TensorFlow would raise them as errors of its own.
     read = functools.partial(_try_read, max_side=self._views.max_side)
     with WorkerPool(default_workers(), self.num_images - first) as pool:
 
@@ -103,15 +111,20 @@ class ListedImages:
           for position in range(first, self.num_images)
           if self._paths[position] is not None
         )
-        for position, image in pool.ordered_map(read, good, _CHUNK):
-          if isinstance(image, BadImageError):
-            self.bad[position] = str(image)
-          else:
-            yield position, image
+        try:
+          for position, image in pool.ordered_map(read, good, _CHUNK):
+            if isinstance(image, BadImageError):
+              self.bad[position] = str(image)
+            else:
+              yield position, image
+        except WorkerDiedError as error:
+          deaths.append(error)
 
       yield from file_views.batches(
         encoded, self._views, batch_size=self._batch_size
       ).as_numpy_iterator()
+    if deaths:
+      raise deaths[0]
 
 
 def _try_read(path, max_side):
@@ -129,10 +142,10 @@ def read_listed(options):
     options: `ListOptions`.
 
   Returns:
-    A `manifest.Manifest`, None where its images cannot be looked for, and what
-    is wrong, a line each.
+    A `manifest.Manifest`, None where its images cannot be looked for, and a
+    list of `Problem`s.
   """
-  bad_paths = list(_bad_paths(options))
+  bad_paths = [Problem("path", told) for told in _bad_paths(options)]
   if not options.manifest:
     return None, bad_paths
   columns = ManifestColumns(
@@ -144,21 +157,23 @@ def read_listed(options):
   try:
     manifest, problems = read_manifest(Path(options.manifest), columns)
   except InputError as error:
-    return None, bad_paths + as_lines(error.problems)
-  return None if bad_paths else manifest, bad_paths + as_lines(problems)
+    return None, [*bad_paths, *error.problems]
+  return None if bad_paths else manifest, bad_paths + problems
 
 
-def check_listed(manifest, options, views):
+def check_listed(manifest, options, views, faults=()):
   """Looks at the header of every image file of a manifest.
 
   Args:
     manifest: as `read_listed` returned it.
     options: `ListOptions`.
     views: `file_views.FileViews`.
+    faults: `Problem`s that `read_listed` returned with it.
 
   Returns:
-    `ListedImages`, None where something is wrong, and what is wrong, a line
-    each. Bad images are wrong with `on_bad_image` 'fail' only.
+    `ListedImages`, None where something is wrong, and what is wrong with
+    manifest and images, a line each in the order of the rows. Bad images are
+    wrong with `on_bad_image` 'fail' only.
   """
   count = len(manifest.rows)
   with WorkerPool(default_workers(), count) as pool:
@@ -170,13 +185,14 @@ def check_listed(manifest, options, views):
         tqdm.tqdm, desc="Checking images", total=count, unit=" images"
       ),
     )
-  problems, hints = files.problems, []
+  problems, hint = [*faults, *files.problems], ""
   if options.on_bad_image == "fail" and files.bad:
-    problems += rejected.problems(manifest.rows, files.bad)
-    hints = [rejected.HINT]
-  if problems:
-    return None, as_lines(sorted(problems, key=lambda p: p.row)) + hints
-  return ListedImages(manifest, files, options, views), []
+    problems += image_files.bad_images(manifest.rows, files.bad)
+    hint = f"\n  {image_files.HINT}"
+  if not problems:
+    return ListedImages(manifest, files, options, views), []
+  *lines, last = as_lines(sorted(problems, key=lambda p: p.row or 0))
+  return None, [*lines, last + hint]
 
 
 def _bad_paths(options):

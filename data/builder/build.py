@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tqdm
 
-from data.builder import plan, rejected
+from data.builder import plan
 from data.builder.options import BuildOptions, check_options
 from data.builder.report import BuildResult
 from data.builder.writing import Writing
@@ -41,9 +41,9 @@ def build(options: BuildOptions, show_progress: bool = False) -> BuildResult:
     )
     problems += files.problems
     if options.on_bad_image == "fail":
-      problems += rejected.problems(manifest.rows, files.bad)
+      problems += image_files.bad_images(manifest.rows, files.bad)
     if problems:
-      raise InputError(problems, rejected.HINT if files.bad else "")
+      raise InputError(problems, image_files.HINT if files.bad else "")
     return Writing(options, manifest, split_of, files, pool, bar).run()
 
 

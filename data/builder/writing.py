@@ -18,6 +18,7 @@ from data.builder import conversion, plan, rejected, report
 from data.builder.conversion import Converted
 from data.builder.options import BuildOptions
 from data.builder.tally import ImageTally, SplitTally
+from data.images import image_files
 from data.images.image_bytes import BadImageError
 from data.images.image_files import CheckedFiles
 from data.images.worker_pool import WorkerPool
@@ -221,8 +222,8 @@ class Writing:
 
   def _check_rejected(self, tallies: dict[str, SplitTally]) -> None:
     if self._options.on_bad_image == "fail" and self._rejected:
-      problems = rejected.problems(self._manifest.rows, self._rejected)
-      raise InputError(problems, rejected.HINT)
+      problems = image_files.bad_images(self._manifest.rows, self._rejected)
+      raise InputError(problems, image_files.HINT)
     empty = [split for split, tally in tallies.items() if not tally.images]
     if empty:
       reasons = "; ".join(

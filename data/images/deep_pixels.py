@@ -33,8 +33,8 @@ def gray_to_eight_bits(image: Image.Image) -> Image.Image:
   values = np.asarray(image).astype(np.int64)
   if values.min() < 0 or values.max() > _FULL:
     raise ValueError(
-      f"expected pixels of 0 to {_FULL}, received {values.min()} to "
-      f"{values.max()}: scale it to 8 or 16 bits"
+      f"its pixels go from {values.min()} to {values.max()}, beyond 0 to "
+      f"{_FULL}: scale them to 8 or 16 bits"
     )
   tags = getattr(image, "tag_v2", {})
   full = 4095 if tags.get(_BITS_PER_SAMPLE) == (12,) else _FULL

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from data.images.image_bytes import BadImageError, check_header
@@ -15,6 +15,10 @@ from data.images.worker_pool import WorkerPool
 from data.manifest.rows import ManifestRow
 from data.problems import Problem
 
+HINT = (
+  "Images that cannot be read: mend or remove them, or leave them out by "
+  "--on_bad_image=skip."
+)
 _CHUNK = 64
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -85,6 +89,24 @@ def check_image_files(
     else:
       paths[row.row] = file.path
   return CheckedFiles(paths, bad, problems)
+
+
+def bad_images(
+  rows: Iterable[ManifestRow], bad: Mapping[int, tuple[str, str]]
+) -> list[Problem]:
+  """Returns a problem for each bad image, given {row: (kind, reason)}.
+
+  `HINT` says what to do about them all.
+  """
+  return [
+    Problem(
+      bad[row.row][0],
+      f"Expected an image in {row.image!r}. Received: {bad[row.row][1]}.",
+      row.row,
+    )
+    for row in rows
+    if row.row in bad
+  ]
 
 
 def _check_one(image: str, root: str) -> ImageFile:

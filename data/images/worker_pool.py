@@ -96,8 +96,8 @@ class WorkerPool:
         yield from _results(*pending.popleft())
     except BrokenProcessPool as error:
       raise WorkerDiedError(
-        "A worker process died, most often because memory ran out. Try fewer "
-        f"--workers than {self._workers}, and look at the system log."
+        f"One of {self._workers} worker processes died, most often because "
+        "memory ran out: look at the system log."
       ) from error
 
   def _submit(self, function, batch) -> futures.Future:

@@ -14,7 +14,8 @@ import tensorflow as tf
 from absl import logging
 
 from data.demo import dataset as demo_dataset
-from data.images.image_bytes import decodable_bytes
+from data.images.image_bytes import BadImageError, decodable_bytes
+from data.problems import DataError
 from data.records import dataset_json
 from data.views import encoded_image, geometry
 
@@ -46,9 +47,16 @@ class FileViews:
       uint8 (image_size, image_size, 3), a NumPy array.
 
     Raises:
-      image_bytes.BadImageError: with the reason, which names no file.
+      DataError: the image cannot be read; names it and the reason.
     """
-    return self.decoded(decodable_bytes(image, self.max_side)).numpy()
+    try:
+      encoded = decodable_bytes(image, self.max_side)
+    except BadImageError as error:
+      name = "bytes" if isinstance(image, bytes) else repr(os.fspath(image))
+      raise DataError(
+        f"Expected an image in {name}. Received: {error}"
+      ) from error
+    return self.decoded(encoded).numpy()
 
   def decoded(self, encoded):
     """Returns the view of an encoded image, as `encoded_image.to_view`."""

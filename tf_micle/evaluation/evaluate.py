@@ -11,7 +11,7 @@ from tf_micle.evaluation import (
   metrics,
   pairing,
 )
-from tf_micle.evaluation.predictions import Predictions, at_level
+from tf_micle.evaluation.predictions import Items, Predictions, at_level
 from tf_micle.system.input_error import InputError
 from tf_micle.system.plurals import counted
 
@@ -34,8 +34,9 @@ def evaluate(
     specificity: in [0, 1], at which sensitivity is read.
     samples: resamples of the bootstrap.
     seed: of the bootstrap.
-    other: another model's predictions of the same items, in any order; the
-      difference, this minus other, comes from the same resamples of both.
+    other: another model's predictions of the same items, as `check` returns
+      them; the difference, this minus other, comes from the same resamples of
+      both.
     show_progress: bars on stderr.
 
   Returns:
@@ -46,14 +47,12 @@ def evaluate(
     scalars by metadata column and value; "difference" with `other`.
 
   Raises:
-    InputError: as `check`.
     ValueError: an argument out of range.
   """
   if not 0 <= specificity <= 1:
     raise ValueError(
       f"Expected a specificity of 0 to 1. Received: {specificity}."
     )
-  other = check(predictions, other)
 
   def run(part, name):
     return _measured(part, specificity, samples, seed, show_progress, name)
@@ -92,22 +91,20 @@ def evaluate(
   return result
 
 
-def check(
-  predictions: Predictions, other: Predictions | None = None
-) -> Predictions | None:
-  """`other` in the order of `predictions`, where both can be evaluated.
+def check(items: Items, other: Predictions | None = None) -> Predictions | None:
+  """`other` in the order of `items`, where both can be evaluated.
 
   Raises:
     InputError: no labelled item, or `other` is of other items, labels or
       classes.
   """
-  if not predictions.stated.any():
+  if not items.stated.any():
     raise InputError(
       "Expected at least one labelled item. Received: "
-      f"{counted(len(predictions), 'item')}, none with a label. Evaluate a "
+      f"{counted(len(items), 'item')}, none with a label. Evaluate a "
       "labelled split."
     )
-  return None if other is None else pairing.aligned(other, predictions)
+  return None if other is None else pairing.aligned(other, items)
 
 
 def point_values(

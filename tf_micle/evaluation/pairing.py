@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from tf_micle.evaluation.predictions import Predictions
+from tf_micle.evaluation.predictions import Items, Predictions
 from tf_micle.system.input_error import InputError
 from tf_micle.system.plurals import counted
 
 
-def aligned(other: Predictions, predictions: Predictions) -> Predictions:
-  """`other` in the order of `predictions`.
+def aligned(other: Predictions, items: Items) -> Predictions:
+  """`other` in the order of `items`.
 
   Raises:
     InputError: the two are not of the same task, classes, unit, items
       (patient_id and row) and labels.
   """
   for name in ("task", "class_names", "unit"):
-    expected, received = getattr(predictions, name), getattr(other, name)
+    expected, received = getattr(items, name), getattr(other, name)
     if expected != received:
       raise InputError(
         f"Expected the other model's {name} to be the same, {expected}. "
@@ -33,7 +33,7 @@ def aligned(other: Predictions, predictions: Predictions) -> Predictions:
       )
     return found
 
-  ours, theirs = keys(predictions), keys(other)
+  ours, theirs = keys(items), keys(other)
   lacks, more = set(ours) - set(theirs), set(theirs) - set(ours)
   if lacks or more:
     raise InputError(
@@ -44,9 +44,9 @@ def aligned(other: Predictions, predictions: Predictions) -> Predictions:
     )
   position = {key: i for i, key in enumerate(theirs)}
   other = other.take([position[key] for key in ours])
-  same = other.labels == predictions.labels
-  if predictions.task == "multi_label":
-    same |= np.isnan(other.labels) & np.isnan(predictions.labels)
+  same = other.labels == items.labels
+  if items.task == "multi_label":
+    same |= np.isnan(other.labels) & np.isnan(items.labels)
   if not same.all():
     raise InputError(
       "Expected both models' items to have the same labels. Received: "

@@ -15,8 +15,8 @@ KEYS = ("patient_id", "bag_id", "row")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Predictions:
-  """Labels and probabilities of n items over C classes.
+class Items:
+  """What is known of n items over C classes before a model is asked.
 
   Attributes:
     task: "multi_class" (one label an item) or "multi_label" (findings).
@@ -28,12 +28,10 @@ class Predictions:
       rows joined by spaces.
     labels: multi_class: (n,) int64 in [0, C), -1 where unknown. multi_label:
       (n, C) float64: 1, 0, -1 uncertain, NaN not stated.
-    probabilities: (n, C) float64 in [0, 1].
     metadata: column name -> (n,) str.
 
   Raises:
-    InputError: a probability is not finite, or out of range.
-    ValueError: a shape or another value is none of the above.
+    ValueError: a shape or a value is none of the above.
   """
 
   task: str
@@ -43,23 +41,20 @@ class Predictions:
   bag_id: np.ndarray
   row: np.ndarray
   labels: np.ndarray
-  probabilities: np.ndarray
   metadata: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
   def __post_init__(self):
-    def keep(name, value):
-      object.__setattr__(self, name, value)
-
-    keep("class_names", tuple(self.class_names))
+    self._keep("class_names", tuple(self.class_names))
     for name in KEYS:
-      keep(name, np.asarray(getattr(self, name), str))
+      self._keep(name, np.asarray(getattr(self, name), str))
     label_type = np.int64 if self.task == "multi_class" else np.float64
-    keep("labels", np.asarray(self.labels, label_type))
-    # float64 holds every float32, so nothing is lost, and averages over a
-    # patient's items do not depend on what the model computed in.
-    keep("probabilities", np.asarray(self.probabilities, np.float64))
-    keep("metadata", {k: np.asarray(v, str) for k, v in self.metadata.items()})
+    self._keep("labels", np.asarray(self.labels, label_type))
+    texts = {k: np.asarray(v, str) for k, v in self.metadata.items()}
+    self._keep("metadata", texts)
     _check(self)
+
+  def _keep(self, name, value):
+    object.__setattr__(self, name, value)
 
   def __len__(self) -> int:
     """The number of items, n."""
@@ -77,8 +72,35 @@ class Predictions:
     """(n, C) bool: whether it is known if the item has the class."""
     if self.task == "multi_class":
       known = self.labels[:, None] >= 0
-      return np.broadcast_to(known, self.probabilities.shape)
+      return np.broadcast_to(known, (len(self), len(self.class_names)))
     return np.isin(self.labels, (0, 1))
+
+  def scored(self, probabilities: np.ndarray) -> Predictions:
+    """`Predictions` of these items."""
+    known = {f.name: getattr(self, f.name) for f in dataclasses.fields(Items)}
+    return Predictions(**known, probabilities=probabilities)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictions(Items):
+  """Labels and probabilities of n items over C classes.
+
+  Attributes:
+    probabilities: (n, C) float64 in [0, 1]; the others are those of `Items`.
+
+  Raises:
+    InputError: a probability is not finite, or out of range.
+    ValueError: a shape or another value is none of the above.
+  """
+
+  probabilities: np.ndarray = dataclasses.field(kw_only=True)
+
+  def __post_init__(self):
+    # float64 holds every float32, so nothing is lost, and averages over a
+    # patient's items do not depend on what the model computed in.
+    self._keep("probabilities", np.asarray(self.probabilities, np.float64))
+    super().__post_init__()
+    check_probabilities(self.probabilities)
 
   def take(self, index: np.ndarray | list[int]) -> Predictions:
     """The items of a mask (n,) or of positions, in their order."""
@@ -90,29 +112,26 @@ class Predictions:
     )
 
 
-def _check(predictions: Predictions) -> None:
+def _check(items: Items) -> None:
   """Raises an error where the parts do not fit each other."""
-  names = predictions.class_names
-  if predictions.task not in TASKS:
-    raise ValueError(
-      f"Expected a task of {TASKS}. Received: {predictions.task!r}."
-    )
-  if predictions.unit not in LEVELS:
-    raise ValueError(
-      f"Expected a unit of {LEVELS}. Received: {predictions.unit!r}."
-    )
+  names = items.class_names
+  if items.task not in TASKS:
+    raise ValueError(f"Expected a task of {TASKS}. Received: {items.task!r}.")
+  if items.unit not in LEVELS:
+    raise ValueError(f"Expected a unit of {LEVELS}. Received: {items.unit!r}.")
   if not names or "" in names or len(set(names)) < len(names):
     raise ValueError(
       "Expected class names that are not empty and all different, as they "
       f"name the columns of the file. Received: {names}."
     )
-  count, classes = len(predictions), len(names)
-  one_label = predictions.task == "multi_class"
+  count, classes = len(items), len(names)
+  one_label = items.task == "multi_class"
   shapes = {name: (count,) for name in KEYS}
   shapes["labels"] = (count,) if one_label else (count, classes)
-  shapes["probabilities"] = (count, classes)
-  found = {name: getattr(predictions, name).shape for name in shapes}
-  for column, values in predictions.metadata.items():
+  if isinstance(items, Predictions):
+    shapes["probabilities"] = (count, classes)
+  found = {name: getattr(items, name).shape for name in shapes}
+  for column, values in items.metadata.items():
     shapes[f"metadata[{column!r}]"] = (count,)
     found[f"metadata[{column!r}]"] = values.shape
   wrong = {name: found[name] for name in shapes if found[name] != shapes[name]}
@@ -121,7 +140,7 @@ def _check(predictions: Predictions) -> None:
       f"Expected the shapes { {name: shapes[name] for name in wrong} } for "
       f"{count} items and {classes} classes. Received: {wrong}."
     )
-  labels, probabilities = predictions.labels, predictions.probabilities
+  labels = items.labels
   if one_label:
     known = (labels >= -1) & (labels < classes)
   else:
@@ -132,6 +151,10 @@ def _check(predictions: Predictions) -> None:
       "(uncertain) and NaN for findings. Received: "
       f"{np.unique(labels[~known])[:5].tolist()}."
     )
+
+
+def check_probabilities(probabilities: np.ndarray) -> None:
+  """Raises an InputError where one is not finite, or out of range."""
   # A mean of rounded probabilities may pass 1 by a rounding error.
   good = (probabilities >= 0) & (probabilities <= 1 + 1e-6)
   if not good.all():

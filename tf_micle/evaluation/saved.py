@@ -44,14 +44,14 @@ def load(folder: str | os.PathLike) -> tuple[dict, Predictions]:
     with open(os.path.join(folder, _METRICS), encoding="utf-8") as file:
       result = json.load(file)
     table = {k: result[k] for k in ("task", "class_names", "unit")}
-    items = result[table["unit"]]["items"]
-    predictions = read_csv(os.path.join(folder, _PREDICTIONS), **table)
+    table["class_names"] = tuple(map(str, table["class_names"]))
+    items = int(result[table["unit"]]["items"])
   except (OSError, KeyError, TypeError, ValueError) as error:
-    raise InputError(
-      f"Expected the folder of an evaluation, with {_METRICS} and "
-      f"{_PREDICTIONS} as --mode=eval writes them. Received: {folder}, "
-      f"{type(error).__name__}: {error}"
-    ) from error
+    raise _not_whole(folder, error) from error
+  try:
+    predictions = read_csv(os.path.join(folder, _PREDICTIONS), **table)
+  except OSError as error:
+    raise _not_whole(folder, error) from error
   if len(predictions) != items:
     raise InputError(
       f"Expected {counted(items, 'item')}, as {_METRICS} says. Received: "
@@ -59,6 +59,14 @@ def load(folder: str | os.PathLike) -> tuple[dict, Predictions]:
       "two is from another evaluation: run --mode=eval again."
     )
   return result, predictions
+
+
+def _not_whole(folder, error):
+  return InputError(
+    f"Expected the folder of an evaluation, with {_METRICS} and "
+    f"{_PREDICTIONS} as --mode=eval writes them. Received: {folder}, "
+    f"{type(error).__name__}: {error}"
+  )
 
 
 def provenance_of(folder: str | os.PathLike) -> dict:

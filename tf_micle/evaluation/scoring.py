@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
 from tf_micle.classifier.pooling import pad_bags
 from tf_micle.evaluation import evaluate as evaluation
-from tf_micle.evaluation.predictions import SEVERAL, Predictions
+from tf_micle.evaluation.predictions import (
+  SEVERAL,
+  Items,
+  check_probabilities,
+)
 from tf_micle.runs import selection
 from tf_micle.system.plurals import counted
 
@@ -17,7 +19,7 @@ _BAGS = 256
 
 
 def unscored(table, *, unit, task, class_names, trained_names=None):
-  """Returns the `Predictions` of a split but for what a model says: all equal.
+  """Returns the `Items` of a split, for a model to score.
 
   Args:
     table: the images' facts: `patient_id`, `bag_id`, `row`, `labels` (those of
@@ -31,8 +33,7 @@ def unscored(table, *, unit, task, class_names, trained_names=None):
   items = _items(table, unit)
   first = np.array([item[0] for item in items], int)
   rows = [" ".join(str(row) for row in table.row[item]) for item in items]
-  classes = len(trained_names)
-  return Predictions(
+  return Items(
     task=task,
     class_names=tuple(trained_names),
     unit=unit,
@@ -40,7 +41,6 @@ def unscored(table, *, unit, task, class_names, trained_names=None):
     bag_id=table.bag_id[first],
     row=np.array(rows, str),
     labels=relabel(table.labels[first], class_names, trained_names),
-    probabilities=np.full((len(items), classes), 1 / classes),
     metadata={
       name: _shared(values, items) for name, values in table.metadata.items()
     },
@@ -56,14 +56,20 @@ def probabilities(model, features, items, unit):
     items: list of the places of each item's images among the features; with
       unit 'image' one each, in order.
     unit: 'image', or 'bag': then the images of an item are pooled.
+
+  Raises:
+    InputError: if a probability is not finite.
   """
   if unit == "image":
-    return np.asarray(model.probabilities(features))
-  return _pooled(model, features, items)
+    found = np.asarray(model.probabilities(features))
+  else:
+    found = _pooled(model, features, items)
+  check_probabilities(found)
+  return found
 
 
 def score(model, batches, table, items, *, steps=None, callbacks=None):
-  """Returns `items` with what a model says of them.
+  """Returns the `Predictions` of a model on items.
 
   Args:
     model: `model.Classifier`.
@@ -81,7 +87,7 @@ def score(model, batches, table, items, *, steps=None, callbacks=None):
     batches, verbose=0, steps=steps, callbacks=callbacks
   )  # (n, f)
   found = probabilities(model, features, _items(table, items.unit), items.unit)
-  return dataclasses.replace(items, probabilities=found)
+  return items.scored(found)
 
 
 def defined_scores(labels, num_classes):

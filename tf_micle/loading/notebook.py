@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +15,8 @@ from tf_micle.system.plurals import counted
 from tf_micle.views import photometry
 
 _ARRAYS = (np.ndarray, tf.Tensor)
+_FILES = (str, bytes, os.PathLike)
+_ONE = "a path, or the bytes of a file"
 
 
 class LoadedRun:
@@ -58,21 +61,18 @@ class LoadedRun:
       uint8 (size, size, 3).
 
     Raises:
-      InputError: the image cannot be read, or the run was loaded without
-        preprocessing.
+      InputError: it is neither, or the run was loaded without preprocessing.
+      ValueError: the image cannot be read; names it and the reason.
     """
+    if not isinstance(image, _FILES):
+      raise InputError(f"Expected {_ONE}. Received: {_kind(image)}")
     if self._preprocess is None:
       raise InputError(
         "Expected a run that was loaded with its preprocessing: from data "
         "import file_views; tf_micle.load(RUN, file_views.of_run). Received: "
         "a path or bytes, and none"
       )
-    try:
-      return self._preprocess(image)
-    except ValueError as error:
-      raise InputError(
-        f"Expected an image in {_named(image)}. Received: {error}"
-      ) from error
+    return self._preprocess(image)
 
   def embed(self, images, batch_size=64):
     """Returns the features of images, float32 (n, f).
@@ -82,8 +82,9 @@ class LoadedRun:
       batch_size: images that are decoded at once.
 
     Raises:
-      InputError: as `preprocess`; or these are no images as the class takes
-        them.
+      InputError: these are no images as the class takes them; names the first
+        such one by its position.
+      ValueError: as `preprocess`.
     """
     images = self._listed(images)
     parts = [np.zeros((0, self.encoder.output.shape[-1]), np.float32)]
@@ -139,14 +140,23 @@ class LoadedRun:
 
   def _listed(self, images):
     """Images as an array of views, or as a list of what `_view` takes."""
-    if isinstance(images, (str, bytes, os.PathLike)):
+    if isinstance(images, _FILES):
       raise InputError(
         "Expected a list of images. Received: a single one, "
         f"{_named(images)}. Put it into a list"
       )
     if isinstance(images, _ARRAYS):
       return self._checked(images)
-    return list(images)
+    if not isinstance(images, Iterable):
+      raise InputError(f"Expected a list of images. Received: {_kind(images)}")
+    images = list(images)
+    for place, image in enumerate(images):
+      if not isinstance(image, (*_FILES, *_ARRAYS)):
+        raise InputError(
+          f"Expected {_ONE}, or a view, in images[{place}]. Received: "
+          f"{_kind(image)}"
+        )
+    return images
 
   def _view(self, image):
     """A view as it is; a path or bytes as a view."""
@@ -165,6 +175,11 @@ class LoadedRun:
         f"{views.dtype.name} {shape}"
       )
     return views
+
+
+def _kind(thing):
+  kind = type(thing).__name__
+  return kind if thing is None else f"an object of class {kind}"
 
 
 def _named(image):

@@ -49,10 +49,12 @@ class OpenedRun:
     """Returns why a data set of this task and classes cannot be scored."""
     if task == self.task and set(class_names) & set(self.class_names):
       return []
+    received = "an unlabelled data set"
+    if class_names:
+      received = f"a {task} data set with {', '.join(class_names)}"
     return [
       f"Expected a {self.task} data set with classes of the model: "
-      f"{', '.join(self.class_names)}. Received: a {task} one with: "
-      f"{', '.join(class_names) or 'none'}."
+      f"{', '.join(self.class_names)}. Received: {received}."
     ]
 
   def network(self, path=None):

@@ -15,6 +15,7 @@ from tf_micle.loading.opened import open_run
 from tf_micle.report import page as report_page
 from tf_micle.runs import folder as run_folder
 from tf_micle.runs import initial_weights, provenance, trained_on
+from tf_micle.system.input_error import InputError
 from tf_micle.system.plurals import counted
 
 _WRONG_CASES = 24
@@ -46,7 +47,7 @@ def run(mode, strategy, data, problems, *, own_data):
   Returns:
     The folder of the evaluation, and a summary of it to print.
   """
-  source, tuned, other, warnings = _open(mode, data, problems)
+  source, tuned, other, warnings, folder = _open(mode, data, problems, own_data)
   with strategy.scope():
     network = problems.collect(tuned.network, mode.checkpoint)
   images = data.images(source)
@@ -58,8 +59,10 @@ def run(mode, strategy, data, problems, *, own_data):
     class_names=source.class_names,
     trained_names=tuned.class_names,
   )
-  problems.collect(evaluation.check, items, other and other[1])
+  rival = problems.collect(evaluation.check, items, other and other[1])
   problems.stop_if_any()
+  for warning in warnings:
+    logging.warning("%s", warning)
   number = counted(source.num_images, "image")
   logging.info("Scoring %s of %s.", number, source.name)
   predictions = scoring.score(
@@ -74,7 +77,7 @@ def run(mode, strategy, data, problems, *, own_data):
     specificity=mode.specificity,
     samples=mode.bootstrap_samples,
     seed=mode.seed,
-    other=other and other[1],
+    other=rival,
     show_progress=True,
   )
   result["notes"] = _notes(source, table, tuned) + result["notes"]
@@ -89,7 +92,6 @@ def run(mode, strategy, data, problems, *, own_data):
   }
   if other:
     result["provenance"]["compared_with"] = os.path.normpath(mode.compare)
-  folder = _folder(mode, source, own_data)
   os.makedirs(folder, exist_ok=True)
   report_page.write(
     os.path.join(folder, "report.html"),
@@ -103,23 +105,26 @@ def run(mode, strategy, data, problems, *, own_data):
   return folder, summary(result)
 
 
-def _open(mode, data, problems):
-  """Opens data, run and the evaluation to compare with; says what to know."""
+def _open(mode, data, problems, own_data):
+  """Opens data, run and the evaluation to compare with.
+
+  Returns:
+    These three, what a reader must know, and where the evaluation goes.
+  """
   source = problems.collect(data.open, mode.eval_split)
   tuned = None
   if mode.model_dir:  # Otherwise it is told already.
     tuned = problems.collect(open_run, mode.model_dir, tuned=True)
   other = mode.compare and problems.collect(saved.load, mode.compare)
-  warnings = []
+  warnings, folder = [], None
   if source and tuned:
+    folder = problems.collect(_folder, mode, source, own_data)
     problems.add(*tuned.misfits(source.task, source.class_names))
     warnings = _check_leakage(tuned, source, problems)
   problems.stop_if_any()
   if other:
     warnings += [f"The other model: {w}" for w in other[0].get("warnings", [])]
-  for warning in warnings:
-    logging.warning("%s", warning)
-  return source, tuned, other, warnings
+  return source, tuned, other, warnings, folder
 
 
 def _notes(source, table, tuned):
@@ -144,7 +149,11 @@ def _check_leakage(tuned, source, problems):
 
 
 def _folder(mode, source, own_data):
-  """Returns where the evaluation goes: other data sets go by their name."""
+  """Returns where the evaluation goes: other data sets go by their name.
+
+  Raises:
+    InputError: if a file is in its way.
+  """
   name = mode.eval_split if own_data else source.name
   name = re.sub(r"[^\w.-]+", "-", name)
   folder = os.path.join(mode.model_dir, run_folder.EVALUATIONS, name)
@@ -152,6 +161,14 @@ def _folder(mode, source, own_data):
   if before.get("data_digest", source.digest) != source.digest:
     # Two data sets of one name: neither takes the other's place.
     folder += f"-{source.digest[:8]}"
+  there = folder
+  while not os.path.lexists(there):
+    there = os.path.dirname(there)
+  if not os.path.isdir(there):
+    raise InputError(
+      f"Expected {there} to be a folder, or a name that is free, for the "
+      "evaluation. Received: a file; remove it, or give it another name"
+    )
   return folder
 
 

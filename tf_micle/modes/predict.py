@@ -75,8 +75,7 @@ def run(mode, strategy, open_images, problems):
   if mode.output and mode.output.endswith(".parquet"):
     problems.add(*parquet.problem())
   folder = partial_files.folder(mode.output)
-  if not os.path.isdir(folder):
-    problems.add(*outputs.occupied(mode))
+  problems.add(*outputs.occupied(mode))
   problems.stop_if_any()
   with contextlib.ExitStack() as stack:
     problems.collect(
@@ -107,11 +106,10 @@ def _identity(mode, images, path):
   return {
     "images": images.digest,
     "checkpoint": checkpoint.digest(path),
+    # Which there are; by another name they are the same.
     "outputs": [
-      mode.output,
-      mode.embeddings and os.path.abspath(mode.embeddings),
-      mode.tensorboard_projector
-      and os.path.abspath(mode.tensorboard_projector),
+      bool(path)
+      for path in (mode.output, mode.embeddings, mode.tensorboard_projector)
     ],
   }
 
@@ -165,7 +163,7 @@ class _Predictor:
   def _open(self, problems):
     fits = self._files.fits(may_have_rejected=self._skip)
     if not fits:
-      problems.add(*outputs.occupied(self._mode))
+      problems.add(*outputs.occupied(self._mode, resumes=False))
       problems.stop_if_any()
       if os.path.exists(self._files.path(partial_files.ROWS)):
         logging.warning(
@@ -221,8 +219,9 @@ def _until(stop, batches):
       yield batch
       if stop.requested:
         return
-  except tf.errors.OpError:
-    # A signal to the whole process group ends the readers, too.
+  except (tf.errors.OpError, RuntimeError):
+    # A signal to the whole process group ends the readers, too; `data` tells
+    # of them by a RuntimeError.
     if not stop.requested:
       raise
 

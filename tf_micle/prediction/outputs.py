@@ -12,6 +12,7 @@ from tf_micle.prediction import (
   partial_files,
   projector,
 )
+from tf_micle.system.input_error import InputError
 from tf_micle.system.written_whole import copy_whole
 
 
@@ -20,30 +21,35 @@ def rejected_path(output):
   return f"{output}.rejected.csv"
 
 
-def occupied(mode):
+def occupied(mode, *, resumes=True):
   """Returns problems with outputs that are there already.
 
   Args:
     mode: `modes.predict.PredictMode`.
+    resumes: whether what an earlier command began to put in its place may be
+      there.
   """
-  folder = mode.tensorboard_projector
-  paths = {
-    "output": mode.output,
-    "embeddings": mode.embeddings,
-    "tensorboard_projector": folder
-    and os.path.join(folder, "projector_config.pbtxt"),
-  }
+  if not mode.output:
+    return []
+  own = partial_files.placed(mode.output) if resumes else ()
   found = [
     f"Expected --{name} to be new: remove what is there, or name another. "
     f"Received: {path}, which exists"
-    for name, path in paths.items()
-    if path and os.path.exists(path)
+    for name, path in _places(mode).items()
+    if os.path.exists(path) and os.path.realpath(path) not in own
   ]
-  rejected = mode.output and rejected_path(mode.output)
-  if rejected and os.path.exists(rejected):
+  rejected = rejected_path(mode.output)
+  if os.path.exists(rejected) and os.path.realpath(rejected) not in own:
     found.append(
       f"Expected no {rejected} of an earlier prediction: remove it, or name "
       f"another --output. Received: --output={mode.output}"
+    )
+  partial = partial_files.folder(mode.output)
+  if os.path.lexists(partial) and not os.path.isdir(partial):
+    found.append(
+      f"Expected {partial}, which holds what is unfinished, to be a folder or "
+      "a name that is free. Received: a file; remove it, or name another "
+      "--output"
     )
   return found
 
@@ -56,11 +62,20 @@ def place(mode, files, class_names, unit):
     files: `partial_files.PredictionFiles`, complete and closed.
     class_names: in the order of the model's outputs.
     unit: 'image' or 'bag'.
+
+  Raises:
+    InputError: if something has come there in the meantime.
   """
+  found = occupied(mode)
+  if found:
+    raise InputError(
+      "\n".join(found) + "\nWhat is done is kept: the command resumes there."
+    )
   width = _feature_width(files)
   count = files.counts["embedded"]
   features = files.path(partial_files.FEATURES)
   if mode.embeddings:
+    files.placing(mode.embeddings)
     rows = files.path(partial_files.PLACES)
     embeddings_npz.write(
       mode.embeddings,
@@ -70,6 +85,7 @@ def place(mode, files, class_names, unit):
       },
     )
   if mode.tensorboard_projector:
+    files.placing(projector.config_path(mode.tensorboard_projector))
     projector.write(
       mode.tensorboard_projector,
       features=features,
@@ -79,7 +95,9 @@ def place(mode, files, class_names, unit):
       width=width,
     )
   if mode.on_bad_image == "skip":
+    files.placing(rejected_path(mode.output))
     copy_whole(files.path(partial_files.REJECTED), rejected_path(mode.output))
+  files.placing(mode.output)
   table = files.path(partial_files.ROWS)
   if mode.output.endswith(".parquet"):
     parquet.from_csv(
@@ -91,6 +109,17 @@ def place(mode, files, class_names, unit):
     os.remove(table)
   else:
     os.replace(table, mode.output)
+
+
+def _places(mode):
+  """Returns the file that tells whether an output is there, by its flag."""
+  folder = mode.tensorboard_projector
+  places = {
+    "output": mode.output,
+    "embeddings": mode.embeddings,
+    "tensorboard_projector": folder and projector.config_path(folder),
+  }
+  return {name: path for name, path in places.items() if path}
 
 
 def _feature_width(files):

@@ -2,7 +2,9 @@
 
 `OUTPUT.partial/` holds what is finished. After each batch `progress.json` says
 how long each file then was; whoever resumes cuts the files there. So a run that
-is killed between two writes leaves no half row behind.
+is killed between two writes leaves no half row behind. Before an output is put
+in its place, `progress.json` says that too: only such an output may be replaced
+by whoever resumes.
 """
 
 from __future__ import annotations
@@ -28,6 +30,21 @@ def folder(output):
   return f"{output}.partial"
 
 
+def placed(output):
+  """Returns the real paths of what an earlier command began to put in place.
+
+  Args:
+    output: path of the finished file.
+  """
+  there = folder(output)
+  progress = _read(there) or {}
+  found = set(progress.get("placed", ()))
+  # Earlier versions did not say so; what they placed last is this.
+  if progress and not os.path.exists(os.path.join(there, ROWS)):
+    found.add(os.path.realpath(output))
+  return found
+
+
 class PredictionFiles:
   """The unfinished files of one prediction.
 
@@ -47,6 +64,7 @@ class PredictionFiles:
     self.folder = folder(output)
     self.counts = dict.fromkeys(("items", "rows", "rejected", "embedded"), 0)
     self._identity = identity
+    self._placed = placed(output)
     self._files = {}
 
   def fits(self, *, may_have_rejected):
@@ -84,6 +102,7 @@ class PredictionFiles:
     if fits:
       self.counts = progress["counts"]
     else:
+      self._placed = set()
       for name, header in headers.items():
         self.add_rows(name, [header])
       self.save()
@@ -111,14 +130,18 @@ class PredictionFiles:
     for file in self._files.values():
       file.flush()
       os.fsync(file.fileno())
-    write_json(
-      self.path(_PROGRESS),
+    self._write(
       {
         "identity": self._identity,
         "counts": self.counts,
         "lengths": {name: file.tell() for name, file in self._files.items()},
-      },
+      }
     )
+
+  def placing(self, path):
+    """Notes that an output is about to be put in its place."""
+    self._placed.add(os.path.realpath(path))
+    self._write(_read(self.folder))
 
   def close(self):
     """Closes the files; what was not saved will be done again."""
@@ -133,22 +156,38 @@ class PredictionFiles:
 
   def finished(self, output):
     """Whether `output` is complete, and only its files were not removed yet."""
-    there = os.path.exists(self.path(_PROGRESS)) and os.path.exists(output)
-    if not there or os.path.exists(self.path(ROWS)):
+    progress = _read(self.folder)
+    if (
+      not progress
+      or progress["identity"] != self._identity
+      or not os.path.exists(output)
+      or os.path.exists(self.path(ROWS))
+    ):
       return False
-    with open(self.path(_PROGRESS), encoding="utf-8") as file:
-      self.counts = json.load(file)["counts"]
+    self.counts = progress["counts"]
     return True
 
   def _progress(self):
     """Returns what `save` wrote; None where there is nothing to resume."""
-    try:
-      with open(self.path(_PROGRESS), encoding="utf-8") as file:
-        progress = json.load(file)
-      missing = [n for n in _ALL if not os.path.isfile(self.path(n))]
-      return None if missing else progress
-    except (OSError, ValueError):
-      return None
+    missing = [n for n in _ALL if not os.path.isfile(self.path(n))]
+    return None if missing else _read(self.folder)
+
+  def _write(self, progress):
+    placed = {"placed": sorted(self._placed)}
+    write_json(self.path(_PROGRESS), {**progress, **placed})
+
+
+def _read(folder):
+  """Returns what `progress.json` says; None where it is not there or whole."""
+  try:
+    with open(os.path.join(folder, _PROGRESS), encoding="utf-8") as file:
+      progress = json.load(file)
+  except (OSError, ValueError):
+    return None
+  # Earlier versions had the names of the outputs there.
+  identity = progress["identity"]
+  identity["outputs"] = [bool(one) for one in identity["outputs"]]
+  return progress
 
 
 class _TextSink:

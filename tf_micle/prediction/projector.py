@@ -42,6 +42,11 @@ def cell(text):
   return " ".join(str(text).split())
 
 
+def config_path(folder):
+  """Returns where the file is that makes a folder a projector's."""
+  return os.path.join(folder, "projector_config.pbtxt")
+
+
 def write(folder, *, features, thumbnails, metadata, count, width):
   """Writes what `tensorboard --logdir=FOLDER` shows under Projector.
 
@@ -66,7 +71,7 @@ def write(folder, *, features, thumbnails, metadata, count, width):
     with new("sprite.png", binary=True) as file:
       _sprite(thumbnails, count).save(file, "PNG")
   copy_whole(metadata, os.path.join(folder, "metadata.tsv"))
-  with new("projector_config.pbtxt") as file:
+  with written_whole(config_path(folder)) as file:
     file.write(_CONFIG)
 
 

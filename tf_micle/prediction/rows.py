@@ -62,6 +62,9 @@ class RowWriter:
       complete: list of (item, dict of position to the reason why it is bad).
       waiting: dict of position to (features (f,), view uint8 (h, w, 3)); what
         is written is taken out.
+
+    Raises:
+      InputError: if a probability is not finite; nothing of it is saved.
     """
     if not complete:
       return

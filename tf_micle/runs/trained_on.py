@@ -62,6 +62,7 @@ def check(earlier, evaluated):
   problems, warnings = [], []
   for one in earlier:
     certain, what = _compare(one, evaluated)
+    picked = one.stage == "select"
     if one.stage == "unknown":
       warnings.append(
         f"Whether patients of {evaluated.data} are in {one.data} cannot be "
@@ -79,12 +80,13 @@ def check(earlier, evaluated):
     elif certain:
       warnings.append(
         f"{what[:1].upper()}{what[1:]} {evaluated.data} and {one.data}, which "
-        f"{_DONE_WITH[one.stage]}."
+        f"{_DONE_WITH[one.stage]}{': scores are optimistic' * picked}."
       )
     elif what:
       warnings.append(
         f"Whether patients of {evaluated.data} are in {one.data}, which "
         f"{_DONE_WITH[one.stage]}, cannot be told: {what}."
+        f"{' Scores are optimistic if they are.' * picked}"
       )
   return problems, warnings
 
@@ -96,7 +98,7 @@ _DONE_BY = {
 _DONE_WITH = {
   "pretrain": "the encoder was pretrained on, without labels",
   "finetune": "the model was fine-tuned on",
-  "select": "picked the checkpoint: its scores are optimistic",
+  "select": "picked the checkpoint",
 }
 
 
@@ -105,7 +107,7 @@ def _compare(one, other):
   shared = set(one.patients) & set(other.patients)
   if shared:
     number = f"{len(shared)} of {len(other.patients)} patients"
-    return True, f"{number} are in both"
+    return True, f"{number} {'is' if len(shared) == 1 else 'are'} in both"
   if not one.patients or not other.patients:
     if one.data_digest == other.data_digest:
       return True, "the same images are in both"
