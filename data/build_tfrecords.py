@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 
 from absl import flags
@@ -22,6 +23,11 @@ from data.images.worker_pool import WorkerDiedError
 from data.problems import InputError, system_refusal
 
 _DONE, _FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 0, 1, 2, 130, 143
+_FAULT = (
+  "This is a fault of the program, not of your command. Please report it with "
+  "the lines above and the command, less what tells a patient. Nothing was "
+  "written."
+)
 
 
 def define_flags() -> flags.FlagValues:
@@ -134,6 +140,10 @@ def main(argv: Sequence[str]) -> int:
   except (KeyboardInterrupt, SystemExit) as stop:
     print("Stopped, nothing was written.", file=sys.stderr)
     return stop.code if isinstance(stop, SystemExit) else _INTERRUPTED
+  except Exception:
+    traceback.print_exc()
+    print(_FAULT, file=sys.stderr)
+    return _FAILED
   print(report.summary(result))
   return _DONE
 

@@ -12,7 +12,7 @@ from data.manifest import splits
 from data.manifest.manifest import Manifest
 from data.manifest.pseudonyms import Pseudonyms
 from data.manifest.rows import ManifestRow
-from data.problems import InputError, Problem
+from data.problems import DataError, InputError, Problem
 
 # Enough files to read in parallel and to shuffle by.
 _MIN_SHARDS = 8
@@ -62,7 +62,7 @@ def assign_splits(
     shares = splits.parse_fractions(fractions)
   try:
     return splits.draw_splits(strata, shares, seed)
-  except ValueError as error:
+  except DataError as error:
     message = (
       f"{error} Name fewer splits, as --split_fractions=train=1, or give a "
       "split column."
