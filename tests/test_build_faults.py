@@ -1,4 +1,4 @@
-"""Tests of `python -m data.build_tfrecords` on input that is not right."""
+"""`python -m data.build_tfrecords` on input that is not right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of what `python -m data.build_tfrecords` prints of a finished build."""
+"""Report that `python -m data.build_tfrecords` prints of a finished build."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of `python -m data.build_tfrecords`: what it writes and prints."""
+"""Records that `python -m data.build_tfrecords` writes, and what it prints."""
 
 from __future__ import annotations
 

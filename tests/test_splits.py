@@ -1,4 +1,4 @@
-"""Tests of data.splits."""
+"""Splits by patient: their fractions, strata and what is refused."""
 
 from __future__ import annotations
 
