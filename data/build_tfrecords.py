@@ -16,11 +16,12 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from data import system_faults
 from data.builder import report
 from data.builder.build import build
 from data.builder.options import ON_BAD_IMAGE, BuildOptions
 from data.images.worker_pool import WorkerDiedError
-from data.problems import InputError, system_refusal
+from data.problems import InputError
 
 _DONE, _FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 0, 1, 2, 130, 143
 _FAULT = (
@@ -134,7 +135,8 @@ def main(argv: Sequence[str]) -> int:
     print(error, file=sys.stderr)
     return _BAD_INPUT
   except (OSError, WorkerDiedError) as error:
-    reason = system_refusal(error) if isinstance(error, OSError) else error
+    told = isinstance(error, OSError)
+    reason = system_faults.reason(error) if told else error
     print(f"The build failed, nothing was written. {reason}", file=sys.stderr)
     return _FAILED
   except (KeyboardInterrupt, SystemExit) as stop:

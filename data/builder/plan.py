@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import hashlib
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -107,9 +106,7 @@ def _split_order(item: tuple[str, list[Bag]]) -> tuple[int, str]:
 
 
 def _shuffled(bags: list[Bag], seed: int) -> list[Bag]:
-  return sorted(
-    bags, key=lambda b: hashlib.sha256(f"{seed}:{b.bag}".encode()).digest()
-  )
+  return sorted(bags, key=lambda bag: splits.drawn_place(seed, bag.bag))
 
 
 def _cut(bags: list[Bag], images_per_shard: int) -> list[list[Bag]]:

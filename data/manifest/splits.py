@@ -54,6 +54,14 @@ def parse_fractions(items: Sequence[str]) -> dict[str, float]:
   return fractions
 
 
+def drawn_place(seed: int, name: str) -> bytes:
+  """Returns what to sort names by, for an order that a seed draws.
+
+  The place of a name does not depend on which others there are.
+  """
+  return hashlib.sha256(f"{seed}:{name}".encode()).digest()
+
+
 def multi_class_strata(
   labels: Mapping[str, Sequence[str | None]],
 ) -> dict[str, str]:
@@ -130,7 +138,7 @@ def draw_splits(
       f"{counted(len(fractions), 'split')} ({', '.join(fractions)})."
     )
   members = collections.defaultdict(list)
-  for patient in sorted(strata, key=lambda p: _draw(seed, p)):
+  for patient in sorted(strata, key=lambda p: drawn_place(seed, p)):
     members[strata[patient]].append(patient)
   counts = _apportion({s: len(m) for s, m in members.items()}, fractions)
   split_of = {}
@@ -139,10 +147,6 @@ def draw_splits(
     split_of.update(zip(patients, names))
   _fill_empty_splits(split_of, fractions, seed)
   return split_of
-
-
-def _draw(seed: int, patient: str) -> bytes:
-  return hashlib.sha256(f"{seed}:{patient}".encode()).digest()
 
 
 def _apportion(
@@ -204,6 +208,6 @@ def _fill_empty_splits(
       largest = max(counts, key=lambda n: (counts[n], n))
       mover = min(
         (p for p, split in split_of.items() if split == largest),
-        key=lambda p: _draw(seed, p),
+        key=lambda p: drawn_place(seed, p),
       )
       split_of[mover] = name
