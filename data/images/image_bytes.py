@@ -16,14 +16,14 @@ import numpy as np
 from PIL import Image
 
 from data.images import deep_pixels
-from data.images.decoders import (
+from data.images.jpeg_segments import NotCopyableError, strip_jpeg
+from data.images.pillow_decoding import (
   BadImageError,
   explained,
   load,
   open_image,
   read_bytes,
 )
-from data.images.jpeg_segments import NotCopyableError, strip_jpeg
 
 _JPEG_QUALITY = 95
 _LOSSY_TIFF = frozenset({"jpeg", "tiff_jpeg", "webp"})
