@@ -7,7 +7,7 @@ For each seed: pretrains with and without --use_micle, fine-tunes every arm on
 --label_fraction of the patients by the same sweep (picked on the validation
 split), and evaluates the picked model on test splits that nothing else looked
 at. Prints the tables of docs/results.md. Everything is kept in
-benchmarks/out/; stopped and started again, it goes on where it was.
+benchmarks/out/; the same command resumes it.
 
 A table's value is the mean over seeds; its interval is over patients, drawn
 anew for all seeds and arms together (1,000 times), so differences are paired.

@@ -4,8 +4,8 @@
 
 Pretrains the demo by MICLe for STEPS steps in each precision and prints the
 online linear probe's accuracy on the validation split. Runs lie in
-`benchmarks/out/precision` and go on where they were stopped. A CPU without
-units for bfloat16 takes several times as long for it.
+`benchmarks/out/precision`; the same command resumes them. A CPU without units
+for bfloat16 takes several times as long for it.
 """
 
 from __future__ import annotations

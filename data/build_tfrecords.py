@@ -11,17 +11,24 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 
 from absl import flags
 
+from data import system_faults
 from data.builder import report
 from data.builder.build import build
 from data.builder.options import ON_BAD_IMAGE, BuildOptions
 from data.images.worker_pool import WorkerDiedError
-from data.problems import InputError, system_refusal
+from data.problems import InputError
 
 _DONE, _FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 0, 1, 2, 130, 143
+_FAULT = (
+  "This is a fault of the program, not of your command. Please report it with "
+  "the lines above and the command, less what tells a patient. Nothing was "
+  "written."
+)
 
 
 def define_flags() -> flags.FlagValues:
@@ -130,12 +137,16 @@ def main(argv: Sequence[str]) -> int:
   except (OSError, WorkerDiedError) as error:
     reason = f"{error} Try fewer --workers."
     if isinstance(error, OSError):
-      reason = system_refusal(error)
+      reason = system_faults.reason(error)
     print(f"The build failed, nothing was written. {reason}", file=sys.stderr)
     return _FAILED
   except (KeyboardInterrupt, SystemExit) as stop:
     print("Stopped, nothing was written.", file=sys.stderr)
     return stop.code if isinstance(stop, SystemExit) else _INTERRUPTED
+  except Exception:
+    traceback.print_exc()
+    print(_FAULT, file=sys.stderr)
+    return _FAILED
   print(report.summary(result))
   return _DONE
 

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import collections
-import errno
 from collections.abc import Sequence
 from typing import NamedTuple
 
 _LINES_IN_FULL = 100
-_CURES = {
-  errno.ENOSPC: "Make room, or write to another disk",
-  errno.EDQUOT: "Make room, or write to another disk",
-  errno.EFBIG: "Raise the limit (ulimit -f), or write to another disk",
-  errno.EEXIST: "See what is there, or write elsewhere",
-  errno.ENOTEMPTY: "See what is there, or write elsewhere",
-}
 
 
 class Problem(NamedTuple):
@@ -79,13 +71,3 @@ def as_lines(problems: Sequence[Problem]) -> list[str]:
 def counted(number: int, noun: str) -> str:
   """Returns '1 patient', or '1,200 patients'."""
   return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def system_refusal(error: OSError) -> str:
-  """Returns what the system refused, and what to do about it."""
-  of_what = f" {str(error.filename)!r}" if error.filename else ""
-  cure = _CURES.get(error.errno, "See to it that you may read and write there")
-  return (
-    f"The system refused{of_what}: {error.strerror or error}. {cure}, and give "
-    "the same command again."
-  )

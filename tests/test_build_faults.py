@@ -1,4 +1,4 @@
-"""Tests of `python -m data.build_tfrecords` on input that is not right."""
+"""`python -m data.build_tfrecords` on input that is not right."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from build_site import Site, patients, write_images
 from PIL import Image
 
+from data.images import image_bytes
+from data.manifest import splits
 from data.records import dataset_json
 
 
@@ -238,4 +240,25 @@ def test_the_key_may_not_be_the_output(site, capsys):
   site.write("image,patient_id", *[row[:2] for row in patients(3)])
   assert site.run(id_key_file=site.output) == 2
   assert "outside of the output folder" in capsys.readouterr().err
+  assert not site.output.exists()
+
+
+@pytest.mark.parametrize(
+  ("module", "function"),
+  [(splits, "_apportion"), (splits, "is_split_name"), (image_bytes, "_encode")],
+)
+def test_a_fault_of_the_program_is_told_as_one(
+  site, capsys, monkeypatch, module, function
+):
+  def faulty(*_):
+    raise ValueError("a fault")
+
+  site.write("image,patient_id,label", *patients(12))
+  monkeypatch.setattr(module, function, faulty)
+  fractions = "train=0.5,test=0.5"
+  assert site.run(split_fractions=fractions, on_bad_image="skip") == 1
+  told = capsys.readouterr().err
+  assert "Traceback" in told
+  assert "ValueError: a fault" in told
+  assert "fault of the program" in told.splitlines()[-1]
   assert not site.output.exists()

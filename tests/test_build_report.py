@@ -1,4 +1,4 @@
-"""Tests of what `python -m data.build_tfrecords` prints of a finished build."""
+"""Report that `python -m data.build_tfrecords` prints of a finished build."""
 
 from __future__ import annotations
 
@@ -93,17 +93,24 @@ def test_commands_are_quoted_for_the_shell(site, capsys):
 
 
 @pytest.mark.parametrize(
-  ("splits", "flags"),
+  ("splits", "label", "flags"),
   [
-    (("train", "test"), {"--mode=pretrain", "--model_dir=runs/out"}),
-    (("test",), {"--mode=eval", "--eval_split=test", "--model_dir=TUNED"}),
-    (("dev",), {"--mode=pretrain", "--train_split=dev"}),
+    (("train", "test"), "", {"--mode=pretrain", "--model_dir=runs/out"}),
+    # With labels there is a probe, on --eval_split=validation by default.
+    (("train", "test"), "x", {"--nolineareval_while_pretraining"}),
+    (("train", "test", "val"), "x", {"--eval_split=val"}),
+    (("test",), "", {"--mode=eval", "--eval_split=test", "--model_dir=TUNED"}),
+    (("dev",), "", {"--mode=pretrain", "--train_split=dev"}),
+    (("dev",), "x", {"--train_split=dev", "--nolineareval_while_pretraining"}),
   ],
 )
 def test_the_next_command_takes_the_splits_that_there_are(
-  site, capsys, splits, flags
+  site, capsys, splits, label, flags
 ):
-  rows = [[f"{name}.png", name, name] for name in splits]
-  site.write("image,patient_id,split", *rows)
+  rows = [[f"{name}.png", name, name, label] for name in splits]
+  site.write("image,patient_id,split,label", *rows)
   (command,) = re.findall(r"python run\.py.*", printed_by(site, capsys))
-  assert flags <= set(shlex.split(command))
+  words = set(shlex.split(command))
+  assert flags <= words
+  probe = {"--nolineareval_while_pretraining", "--eval_split=val"}
+  assert words & probe <= flags

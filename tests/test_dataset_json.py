@@ -1,4 +1,4 @@
-"""Tests of data.dataset_json."""
+"""Description of a folder of records: read back, or what is wrong with it."""
 
 from __future__ import annotations
 

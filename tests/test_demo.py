@@ -225,6 +225,16 @@ def test_no_manifest_after_an_interruption(tmp_path, monkeypatch):
   assert not (tmp_path / "manifest.csv").exists()
 
 
+def test_no_half_a_manifest_on_a_full_disk(tmp_path, monkeypatch):
+  def full(descriptor):
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr(demo_dataset.os, "fsync", full)
+  with pytest.raises(OSError, match="No space"):
+    demo_dataset.write_demo(tmp_path, patients={"test": 1})
+  assert not list(tmp_path.glob("manifest*"))
+
+
 def test_records_are_the_same_everywhere(tmp_path, monkeypatch):
   monkeypatch.setattr(demo_dataset, "PATIENTS", {"train": 6, "test": 2})
   for place in ("a", "b"):

@@ -1,4 +1,4 @@
-"""Tests of tf_micle.heads."""
+"""Projection head and linear head against NumPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of data.image_bytes: every kind of file, read back by TensorFlow."""
+"""Image files of every kind: cleaned, and read back by TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, TiffImagePlugin
 
-from data.images import image_bytes
+from data.images import deep_pixels, image_bytes
 from data.images.image_bytes import BadImageError, check_header, clean_image
 
 HEIGHT, WIDTH = 24, 36
@@ -350,3 +350,36 @@ def test_decompression_bomb_is_a_bad_image(tmp_path, monkeypatch):
   path.write_bytes(saved(Image.fromarray(smooth_rgb()), "PNG"))
   with pytest.raises(BadImageError, match="more than 200 pixels"):
     check_header(path)
+
+
+@pytest.mark.parametrize(
+  ("module", "function", "source"),
+  [
+    (deep_pixels, "gray_to_eight_bits", png16(deep(1), 0)),
+    (deep_pixels, "colour_to_eight_bits", png16(deep(3), 2)),
+    (image_bytes, "strip_jpeg", saved(Image.fromarray(smooth_rgb()), "JPEG")),
+  ],
+)
+def test_a_fault_of_ours_is_no_bad_image(
+  tmp_path, monkeypatch, module, function, source
+):
+  def faulty(*_):
+    raise ValueError("a fault")
+
+  monkeypatch.setattr(module, function, faulty)
+  path = tmp_path / "image"
+  path.write_bytes(source)
+  with pytest.raises(ValueError, match="a fault") as caught:
+    clean_image(path, 512)
+  assert not isinstance(caught.value, BadImageError)
+
+
+def test_want_of_memory_is_a_bad_image(tmp_path, monkeypatch):
+  def greedy(*_):
+    raise MemoryError
+
+  monkeypatch.setattr(deep_pixels, "gray_to_eight_bits", greedy)
+  path = tmp_path / "image"
+  path.write_bytes(png16(deep(1), 0))
+  with pytest.raises(BadImageError, match="not enough memory"):
+    clean_image(path, 512)

@@ -12,8 +12,8 @@ PACKAGES = ("data", "tf_micle", "flags")
 # A room imports only rooms that stand before it; CONTRIBUTING.md has the map.
 ROOMS = {
   "data": (
-    "problems records manifest images sources builder demo views batches "
-    "access build_tfrecords file_views"
+    "problems system_faults records manifest images sources builder demo views "
+    "batches access build_tfrecords file_views"
   ),
   "tf_micle": (
     "options system views optimization encoder runs classifier contrastive "

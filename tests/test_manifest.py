@@ -1,4 +1,4 @@
-"""Tests of data.manifest and data.csv_table: the CSV, fault by fault."""
+"""Manifest: the CSV as it may be written, and fault by fault."""
 
 from __future__ import annotations
 
@@ -160,8 +160,8 @@ HEADER = "image,patient_id,label\n"
     (SPLIT_HEADER + "a,1,all\n", "Received: 'all'"),
     (
       SPLIT_HEADER + "a,1,x\nb,1,y\nc,1,x\n",
-      r"row 2: Expected patient '1' in one split. Received: 'x' \(rows 2, 4\); "
-      r"'y' \(row 3\)",
+      r"row 2: Expected patient '1' in one split. Received: 'x' "
+      r"\(2 rows: 2, 4\); 'y' \(1 row: 3\)",
     ),
     (b"image,patient_id\n\x81,1\n", "bytes that are none of them"),
   ],

@@ -1,4 +1,4 @@
-"""Tests of tf_micle.photometry, the colour augmentation."""
+"""Photometry against tf.image, naive loops and its distributions."""
 
 from __future__ import annotations
 

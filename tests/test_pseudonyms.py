@@ -1,4 +1,4 @@
-"""Tests of data.pseudonyms."""
+"""Pseudonyms, and the file that holds their key."""
 
 from __future__ import annotations
 

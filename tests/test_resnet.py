@@ -1,4 +1,4 @@
-"""Tests of tf_micle.resnet, the encoder."""
+"""ResNet encoder: its size, end points, padding and blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of data.splits."""
+"""Splits by patient: their fractions, strata and what is refused."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import random
 import pytest
 
 from data.manifest import splits
+from data.problems import DataError
 
 FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2}
 
@@ -49,7 +50,7 @@ def test_draw_depends_on_seed_and_not_on_order():
 def test_no_split_is_empty():
   drawn = splits.draw_splits(strata({"a": 3}), splits.DEFAULT_FRACTIONS, 0)
   assert set(drawn.values()) == set(splits.DEFAULT_FRACTIONS)
-  with pytest.raises(ValueError, match="2 patients for 3 splits"):
+  with pytest.raises(DataError, match="2 patients for 3 splits"):
     splits.draw_splits(strata({"a": 2}), splits.DEFAULT_FRACTIONS, 0)
 
 
@@ -89,5 +90,5 @@ def test_parse_fractions():
   ],
 )
 def test_bad_fractions(items, message):
-  with pytest.raises(ValueError, match=message):
+  with pytest.raises(DataError, match=message):
     splits.parse_fractions(items)

@@ -10,6 +10,7 @@ from absl import logging
 
 import run
 from data.batches.images import ImageBatches
+from data.problems import DataError
 from data.sources import image_table, tfds_source
 from data.views.geometry import ViewOptions
 
@@ -121,14 +122,21 @@ def test_slices_of_a_split_know_what_they_share(prepared):
   ("arguments", "message"),
   [
     (("grey", "tset"), "one of .'train', 'validation'.*'tset'"),
-    (("gray", "train"), "Expected --dataset to name.*'gray'"),
+    (("grey", "train[5:2]"), "Expected a split of grey with images"),
+    (("gray", "train"), "Expected --dataset to name.*'gray'. TFDS says: D"),
+    (("a b", "train"), "Expected --dataset to name.*'a b'"),
+    (("mnist/", "train"), "Expected --dataset to name.*'mnist/'"),
+    (("mnist/cfg", "train"), "TFDS says: BuilderConfig cfg not found"),
+    (("../x", "train"), "Expected --dataset to name.*'../x'"),
+    (("mnist:9.9.9", "train"), "TFDS says: Dataset mnist cannot be loaded at"),
+    (("kubric:x/y", "train"), "Expected --dataset to name.*'kubric:x/y'"),
     (("grey", "train", "surname"), "feature 'surname'"),
     (("grey", "train", "weight"), "'weight' to be one number or text"),
   ],
 )
 def test_what_is_not_there_is_said(prepared, arguments, message):
   name, split, *feature = arguments
-  with pytest.raises(ValueError, match=message):
+  with pytest.raises(DataError, match=message):
     tfds_source.tfds_bags(
       name,
       split,

@@ -1,5 +1,7 @@
-"""Tests of data.worker_pool. Does not import TensorFlow: its workers import
-this file to find the functions they run.
+"""Pool of workers: order, memory, a worker that dies.
+
+Does not import TensorFlow: the workers import this file to find the functions
+that they run.
 """
 
 from __future__ import annotations

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import tqdm
 
-from data.builder import plan
+from data.builder import plan, report
 from data.builder.options import BuildOptions, check_options
 from data.builder.report import BuildResult
 from data.builder.writing import Writing
 from data.images import image_files
 from data.images.worker_pool import WorkerPool, default_workers
+from data.manifest import pseudonyms
 from data.manifest.manifest import Manifest, read_manifest
 from data.problems import InputError, Problem
 
@@ -44,7 +45,24 @@ def build(options: BuildOptions, show_progress: bool = False) -> BuildResult:
       problems += image_files.bad_images(manifest.rows, files.bad)
     if problems:
       raise InputError(problems, image_files.HINT if files.bad else "")
-    return Writing(options, manifest, split_of, files, pool, bar).run()
+    key_file = pseudonyms.open_key(options.key_path)
+    planned = plan.plan_shards(
+      manifest,
+      split_of,
+      pseudonyms.Pseudonyms(key_file.key),
+      options.seed,
+      options.images_per_shard,
+    )
+    notes = report.notes_before(options, manifest)
+    writing = Writing(options, manifest, planned, key_file, files, pool, bar)
+    description = writing.run()
+  return BuildResult(
+    output_dir=options.output_path,
+    description=description,
+    rejected=len(writing.rejected),
+    key_path=options.key_path,
+    notes=(*notes, *report.notes_after(description, writing.repeated)),
+  )
 
 
 def _check_without_images(

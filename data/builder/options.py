@@ -10,7 +10,7 @@ from typing import Any
 
 from data.manifest import pseudonyms, splits
 from data.manifest.rows import ManifestColumns
-from data.problems import InputError, Problem
+from data.problems import DataError, InputError, Problem
 
 DEFAULT_LABEL_COLUMN = "label"
 DEFAULT_SPLIT_COLUMN = "split"
@@ -192,7 +192,7 @@ def _check_label_and_split(options: BuildOptions):
   if options.split_fractions:
     try:
       splits.parse_fractions(options.split_fractions)
-    except ValueError as error:
+    except DataError as error:
       yield f"--split_fractions: {error}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import hashlib
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from data.manifest import splits
 from data.manifest.manifest import Manifest
 from data.manifest.pseudonyms import Pseudonyms
 from data.manifest.rows import ManifestRow
-from data.problems import InputError, Problem
+from data.problems import DataError, InputError, Problem
 
 # Enough files to read in parallel and to shuffle by.
 _MIN_SHARDS = 8
@@ -62,7 +61,7 @@ def assign_splits(
     shares = splits.parse_fractions(fractions)
   try:
     return splits.draw_splits(strata, shares, seed)
-  except ValueError as error:
+  except DataError as error:
     message = (
       f"{error} Name fewer splits, as --split_fractions=train=1, or give a "
       "split column."
@@ -107,9 +106,7 @@ def _split_order(item: tuple[str, list[Bag]]) -> tuple[int, str]:
 
 
 def _shuffled(bags: list[Bag], seed: int) -> list[Bag]:
-  return sorted(
-    bags, key=lambda b: hashlib.sha256(f"{seed}:{b.bag}".encode()).digest()
-  )
+  return sorted(bags, key=lambda bag: splits.drawn_place(seed, bag.bag))
 
 
 def _cut(bags: list[Bag], images_per_shard: int) -> list[list[Bag]]:

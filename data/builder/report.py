@@ -16,14 +16,15 @@ from data.records.dataset_json import DatasetDescription, SplitDescription
 _CLASSES_SHOWN = 12
 _SIZES_SHOWN = 10
 _ROWS_SHOWN = 5
-# What is measured on fewer says little.
-_FEW_PATIENTS = 10
+# What is measured on fewer patients says little.
+_ENOUGH_TO_MEASURE = 10
 _MORE_PATIENTS = (
   "More patients, or a larger share in --split_fractions, would help."
 )
 
-# --train_batch_size of run.py.
-_DEFAULT_BATCH = 512
+# --train_batch_size and --eval_split of run.py.
+_DEFAULT_BATCH, _PROBED = 512, "validation"
+_LIKE_VALIDATION = ("val", "dev")
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,10 @@ def _notes_of_drawn(description: DatasetDescription) -> Iterator[str]:
   for name, split in description.splits.items():
     if name == "train":
       continue
-    if split.patients < _FEW_PATIENTS:
+    if split.patients < _ENOUGH_TO_MEASURE:
       yield (
         f"The drawn split {name!r} has {counted(split.patients, 'patient')}: "
-        f"what is measured on fewer than {_FEW_PATIENTS} says little. "
+        f"what is measured on fewer than {_ENOUGH_TO_MEASURE} says little. "
         f"{_MORE_PATIENTS}"
       )
     missing = _lacking(description, split, *description.splits.values())
@@ -186,10 +187,20 @@ def _next_command(description: DatasetDescription, output_dir: Path) -> str:
     words = ["--mode=pretrain", "--use_micle", data_dir]
     words += [f"--model_dir=runs/{description.name}"]
     words += [] if train == "train" else [f"--train_split={train}"]
+    if description.task != "unlabelled" and _PROBED not in splits:
+      words.append(_other_probe(splits, train))
     bags = splits[train].bags
     if 2 <= bags < _DEFAULT_BATCH:  # A split of fewer than a batch.
       words.append(f"--train_batch_size={2 ** (bags.bit_length() - 1)}")
   return shlex.join(["python", "run.py", *words])
+
+
+def _other_probe(splits: Mapping[str, SplitDescription], train: str) -> str:
+  """Returns the flag by which pretraining does not probe `_PROBED`."""
+  names = (n for n in splits if n != train and n.startswith(_LIKE_VALIDATION))
+  name = next(names, None)
+  # Never the test split: what is looked at on the way is no test any more.
+  return f"--eval_split={name}" if name else "--nolineareval_while_pretraining"
 
 
 def _positives(split: SplitDescription, name: str) -> int:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from data import system_faults
 from data.builder.tally import Shard
 from data.records.dataset_json import shard_name
 
@@ -38,7 +38,7 @@ class SplitWriter:
     """Writes serialized records, each given with its images' number."""
     part = self._part(len(self.shards))
     bags = images = 0
-    with _system_errors(), tf.io.TFRecordWriter(str(part)) as writer:
+    with system_faults.raised(), tf.io.TFRecordWriter(str(part)) as writer:
       for record, images_of_bag in records:
         writer.write(record)
         bags += 1
@@ -57,18 +57,6 @@ class SplitWriter:
 
   def _part(self, shard: int) -> Path:
     return self._folder / f"{self._name}-{self._split}.part{shard}"
-
-
-@contextlib.contextmanager
-def _system_errors() -> Iterator[None]:
-  """Raises what TensorFlow tells of the system as an `OSError`."""
-  try:
-    yield
-  except tf.errors.OpError as error:
-    for number in errno.errorcode:
-      if os.strerror(number) in error.message:
-        raise OSError(number, os.strerror(number)) from error
-    raise
 
 
 def write_tfds_metadata(
@@ -115,7 +103,7 @@ def write_tfds_metadata(
     )
     for split, writer in writers.items()
   ]
-  with _system_errors(), contextlib.redirect_stdout(io.StringIO()):
+  with system_faults.raised(), contextlib.redirect_stdout(io.StringIO()):
     tfds.folder_dataset.write_metadata(
       data_dir=folder,
       features=features,

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from data.builder import conversion, plan, rejected, report
+from data.builder import conversion, plan, rejected
 from data.builder.conversion import Converted
 from data.builder.options import BuildOptions
 from data.builder.tally import ImageTally, SplitTally
@@ -34,47 +34,50 @@ _MAX_BAG_BYTES = 2_000_000_000
 
 
 class Writing:
-  """The part of a build that writes."""
+  """The part of a build that writes.
+
+  Attributes:
+    rejected: images that are left out, {row: (kind, reason)}; `run` adds to
+      them what only decoding shows.
+  """
 
   def __init__(
     self,
     options: BuildOptions,
     manifest: Manifest,
-    split_of: dict[str, str],
+    planned: dict[str, list[list[plan.Bag]]],
+    key_file: pseudonyms.KeyFile,
     files: CheckedFiles,
     pool: WorkerPool,
     bar: Callable,
   ):
-    """Plans what to write.
+    """Takes what to write; does nothing yet.
 
     Args:
       options: as they were checked.
       manifest: without problems.
-      split_of: split of each patient.
+      planned: what `plan.plan_shards` returned.
+      key_file: the key of the plan's pseudonyms.
       files: the image files; the bad ones are left out.
       pool: converts the images.
       bar: from a description and a total to what wraps an iterable.
     """
     self._options = options
     self._manifest = manifest
+    self._plan = planned
+    self._key_file = key_file
     self._paths = files.paths
-    self._rejected = dict(files.bad)
     self._pool = pool
     self._bar = bar
     self._images = ImageTally()
-    self._old_key = pseudonyms.read_key(options.key_path)
-    self._key = self._old_key or pseudonyms.new_key()
-    self._pseudonyms = pseudonyms.Pseudonyms(self._key)
-    self._notes = report.notes_before(options, manifest)
-    self._plan = plan.plan_shards(
-      manifest,
-      split_of,
-      self._pseudonyms,
-      options.seed,
-      options.images_per_shard,
-    )
+    self.rejected = dict(files.bad)
 
-  def run(self) -> report.BuildResult:
+  @property
+  def repeated(self) -> list[int]:
+    """Rows of images that equal, to the bit, one that came before."""
+    return self._images.repeated
+
+  def run(self) -> DatasetDescription:
     """Writes to a temporary sibling folder and renames it when all is done."""
     output = self._options.output_path
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +89,8 @@ class Writing:
       folder.mkdir()
       description = self._write(folder)
       _sync_files(folder)
-      self._save_key()  # Before the data: nobody shall have one without it.
+      # Before the data: nobody shall have these without the key.
+      self._key_file.save()
       os.rename(folder, output)
     except OSError as error:  # The temporary folder says nothing to the user.
       if str(folder) in str(error.filename or folder):
@@ -95,22 +99,7 @@ class Writing:
     finally:
       remove()
       atexit.unregister(remove)
-    return report.BuildResult(
-      output_dir=output,
-      description=description,
-      rejected=len(self._rejected),
-      key_path=self._options.key_path,
-      notes=(
-        *self._notes,
-        *report.notes_after(description, self._images.repeated),
-      ),
-    )
-
-  def _save_key(self) -> None:
-    if self._old_key is None:
-      path = self._options.key_path
-      path.parent.mkdir(parents=True, exist_ok=True)
-      pseudonyms.write_key(path, self._key)
+    return description
 
   def _write(self, folder: Path) -> DatasetDescription:
     from data.builder import shards
@@ -142,7 +131,7 @@ class Writing:
       {split: tally.patients for split, tally in tallies.items()}, folder
     )
     if options.on_bad_image == "skip":
-      rejected.write_csv(folder / rejected.FILE_NAME, self._rejected)
+      rejected.write_csv(folder / rejected.FILE_NAME, self.rejected)
     description = DatasetDescription(
       name=name,
       task=manifest.task,
@@ -153,9 +142,9 @@ class Writing:
       },
       image_sizes=self._images.describe(),
       metadata=manifest.metadata_values(),
-      key_id=self._pseudonyms.key_id,
+      key_id=pseudonyms.Pseudonyms(self._key_file.key).key_id,
       options=options.for_json(
-        drawn=manifest.columns.split is None, rejected=len(self._rejected)
+        drawn=manifest.columns.split is None, rejected=len(self.rejected)
       ),
     )
     dataset_json.save(description, folder)
@@ -187,7 +176,7 @@ class Writing:
       kept: list[tuple[ManifestRow, bytes]] = []
       for row, image in conversion.next_of(self._sound(bag.rows), images):
         if isinstance(image, BadImageError):
-          self._rejected[row.row] = "damaged image", str(image)
+          self.rejected[row.row] = "damaged image", str(image)
         else:
           self._images.add(image, row.row)
           kept.append((row, image.data))
@@ -221,14 +210,14 @@ class Writing:
     )
 
   def _check_rejected(self, tallies: dict[str, SplitTally]) -> None:
-    if self._options.on_bad_image == "fail" and self._rejected:
-      problems = image_files.bad_images(self._manifest.rows, self._rejected)
+    if self._options.on_bad_image == "fail" and self.rejected:
+      problems = image_files.bad_images(self._manifest.rows, self.rejected)
       raise InputError(problems, image_files.HINT)
     empty = [split for split, tally in tallies.items() if not tally.images]
     if empty:
       reasons = "; ".join(
         f"row {row}: {reason}"
-        for row, (_, reason) in sorted(self._rejected.items())[:5]
+        for row, (_, reason) in sorted(self.rejected.items())[:5]
       )
       message = (
         f"Expected at least one sound image in each split. Received: none in "

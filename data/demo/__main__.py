@@ -7,8 +7,9 @@ import sys
 
 from absl import flags
 
+from data import system_faults
 from data.demo import dataset
-from data.problems import DataError, system_refusal
+from data.problems import DataError
 
 
 def main(argv: list[str]) -> int:
@@ -42,7 +43,7 @@ def main(argv: list[str]) -> int:
     print(f"data.demo: {error}", file=sys.stderr)
     return 2
   except OSError as error:
-    print(f"data.demo: {system_refusal(error)}", file=sys.stderr)
+    print(f"data.demo: {system_faults.reason(error)}", file=sys.stderr)
     return 1
   command = ["python", "-m", "data.build_tfrecords", f"--manifest={manifest}"]
   command += [f"--image_root={options.output_dir}", "--output_dir=RECORDS"]

@@ -20,6 +20,7 @@ The result is images plus a manifest, for the same builder as anybody's data:
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -118,12 +119,23 @@ def write_demo(
         with open(os.path.join(output_dir, name), "wb") as file:
           file.write(image.jpeg)
         rows.writerow([name, patient_id, condition, split, clinic, image.skin])
-  # Whole or not at all: where it is, all images are.
-  partial = f"{manifest}.partial"
-  with open(partial, "w", encoding="utf-8", newline="") as file:
-    file.write(table.getvalue())
-  os.replace(partial, manifest)
+  _write_whole(manifest, table.getvalue())  # Where it is, all images are.
   return manifest
+
+
+def _write_whole(path: str, text: str) -> None:
+  """Writes a file that is there complete, and on the disk, or not at all."""
+  partial = f"{path}.partial"
+  try:
+    with open(partial, "w", encoding="utf-8", newline="") as file:
+      file.write(text)
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(partial, path)
+  except BaseException:
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(partial)
+    raise
 
 
 def demo_records(output_dir: str | os.PathLike) -> str:

@@ -18,6 +18,10 @@ _FULL = 65535
 _DEEP_COLOUR = re.compile(r"(RGB|RGBA|RGBX);16([BLN])")
 
 
+class UnknownRangeError(ValueError):
+  """Pixels of which the full range is not known; the message says which."""
+
+
 def gray_to_eight_bits(image: Image.Image) -> Image.Image:
   """Converts a gray image of 12 or 16 bits.
 
@@ -28,11 +32,11 @@ def gray_to_eight_bits(image: Image.Image) -> Image.Image:
     An image of mode L. A transparent gray value turns white.
 
   Raises:
-    ValueError: values beyond 0 to 65535, of which the full range is unknown.
+    UnknownRangeError: values beyond 0 to 65535.
   """
   values = np.asarray(image).astype(np.int64)
   if values.min() < 0 or values.max() > _FULL:
-    raise ValueError(
+    raise UnknownRangeError(
       f"its pixels go from {values.min()} to {values.max()}, beyond 0 to "
       f"{_FULL}: scale them to 8 or 16 bits"
     )
@@ -54,32 +58,37 @@ def is_deep_colour(image: Image.Image) -> bool:
   )
 
 
-def colour_to_eight_bits(image: Image.Image, again: Image.Image) -> Image.Image:
-  """Converts a 16-bit colour image.
+def swap_bytes(image: Image.Image) -> None:
+  """Has a 16-bit colour image, not yet loaded, keep its pixels' low bytes.
 
-  Pillow has no such mode and keeps the high bytes. The low bytes, needed for
-  rounding, come from decoding once more in the other byte order.
-
-  Args:
-    image: an image for which `is_deep_colour` held before it was loaded.
-    again: the same file opened once more, not loaded.
-
-  Returns:
-    An image of mode RGB or RGBA. A transparent RGB value turns white.
+  Pillow has no such mode and keeps the high bytes. In the other byte order it
+  takes the low ones for them.
   """
   other = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
   tiles = []
-  for tile in again.tile:
+  for tile in image.tile:
     raw = _raw_mode(tile)
     swapped = raw[:-1] + other[raw[-1]]
     args = tile[3]
     args = swapped if isinstance(args, str) else (swapped, *args[1:])
     named = hasattr(tile, "_replace")  # a plain tuple before Pillow 11
     tiles.append(tile._replace(args=args) if named else (*tile[:3], args))
-  again.tile = tiles
-  values = np.asarray(image).astype(np.int64) * 256 + np.asarray(again)
+  image.tile = tiles
+
+
+def colour_to_eight_bits(high: Image.Image, low: Image.Image) -> Image.Image:
+  """Converts a 16-bit colour image, rounding by its low bytes.
+
+  Args:
+    high: a loaded image for which `is_deep_colour` held before.
+    low: the same file once more, loaded after `swap_bytes`.
+
+  Returns:
+    An image of mode RGB or RGBA. A transparent RGB value turns white.
+  """
+  values = np.asarray(high).astype(np.int64) * 256 + np.asarray(low)
   colour = _round(values, _FULL)
-  transparent = image.info.get("transparency")
+  transparent = high.info.get("transparency")
   if isinstance(transparent, tuple):
     is_transparent = (values == transparent).all(axis=-1, keepdims=True)
     colour = np.where(is_transparent, 255, colour)

@@ -10,20 +10,21 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from data.images import deep_pixels, dicom
+from data.images import deep_pixels
 from data.images.jpeg_segments import NotCopyableError, strip_jpeg
+from data.images.pillow_decoding import (
+  BadImageError,
+  explained,
+  load,
+  open_image,
+  read_bytes,
+)
 
-# Pillow would run external programs for some others. MPO opens as JPEG.
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
-_KINDS = "JPEG, PNG, BMP, TIFF, WebP, GIF or PPM"
 _JPEG_QUALITY = 95
 _LOSSY_TIFF = frozenset({"jpeg", "tiff_jpeg", "webp"})
 _ORIENTATION_TAG = 0x0112
@@ -55,10 +56,6 @@ class CleanImage(NamedTuple):
   height: int
 
 
-class BadImageError(ValueError):
-  """An image that cannot be stored; the message holds no file name."""
-
-
 def check_header(path: str | os.PathLike) -> None:
   """Opens an image file and reads its header, not its pixels.
 
@@ -66,7 +63,7 @@ def check_header(path: str | os.PathLike) -> None:
     BadImageError: it is no image, or one that cannot be stored (several
       pictures, floating-point pixels, DICOM).
   """
-  with _explained(path), Image.open(path, formats=FORMATS) as image:
+  with open_image(path) as image:
     _reject_kind(image)
 
 
@@ -89,8 +86,8 @@ def clean_image(path: str | os.PathLike, max_side: int) -> CleanImage:
   Raises:
     BadImageError: with the reason.
   """
-  with _explained(path):
-    return _clean(Path(path).read_bytes(), max_side)
+  with explained(MemoryError):
+    return _clean(read_bytes(path), max_side)
 
 
 def decodable_bytes(path: str | os.PathLike | bytes, max_side: int) -> bytes:
@@ -107,23 +104,23 @@ def decodable_bytes(path: str | os.PathLike | bytes, max_side: int) -> bytes:
   Raises:
     BadImageError: as `clean_image`.
   """
-  with _explained(path):
-    source = path if isinstance(path, bytes) else Path(path).read_bytes()
+  with explained(MemoryError):
+    source = path if isinstance(path, bytes) else read_bytes(path)
     return _decodable(source, max_side)
 
 
 def _decodable(source: bytes, max_side: int) -> bytes:
-  with Image.open(io.BytesIO(source), formats=FORMATS) as image:
+  with open_image(source) as image:
     _reject_kind(image)
     if image.format == "PNG" and _is_sound_png(source):
-      image.load()
+      load(image)
       return source
     if image.format in ("JPEG", "MPO"):
       with contextlib.suppress(NotCopyableError):
         strip_jpeg(source)
         # An eighth of the size shows as well whether it can be decoded.
         image.draft(None, (1, 1))
-        image.load()
+        load(image)
         return source
   return _clean(source, max_side).data
 
@@ -139,7 +136,7 @@ def _is_sound_png(source: bytes) -> bool:
 
 
 def _clean(source: bytes, max_side: int) -> CleanImage:
-  with Image.open(io.BytesIO(source), formats=FORMATS) as image:
+  with open_image(source) as image:
     _reject_kind(image)
     # PNG looks for EXIF behind the pixels, and loads them to do so.
     deep_colour = deep_pixels.is_deep_colour(image)
@@ -148,7 +145,7 @@ def _clean(source: bytes, max_side: int) -> CleanImage:
     is_jpeg = image.format in ("JPEG", "MPO")
     scale = min(1.0, max_side / max(image.size))
     if is_jpeg and scale == 1.0 and orientation == 1:
-      image.load()
+      load(image)
       try:
         return CleanImage(strip_jpeg(source), *image.size)
       except NotCopyableError:
@@ -159,7 +156,8 @@ def _clean(source: bytes, max_side: int) -> CleanImage:
     if is_jpeg and scale < 1:
       larger = tuple(int(side * _REDUCING_GAP) for side in size)
       _, box = image.draft(None, larger) or (None, None)
-    pixels = _gray_or_rgb(_load(image, source, deep_colour))
+    load(image)
+    pixels = _gray_or_rgb(_eight_bits(image, source, deep_colour))
     if scale < 1:
       pixels = pixels.resize(
         size, Image.Resampling.LANCZOS, box, reducing_gap=_REDUCING_GAP
@@ -169,16 +167,19 @@ def _clean(source: bytes, max_side: int) -> CleanImage:
   return _encode(pixels, lossy)
 
 
-def _load(image: Image.Image, source: bytes, deep_colour: bool) -> Image.Image:
-  """Returns the image with its pixels, in 8 bits a channel."""
+def _eight_bits(
+  image: Image.Image, source: bytes, deep_colour: bool
+) -> Image.Image:
+  """Returns a loaded image with 8 bits a channel."""
   if deep_colour:
-    with Image.open(io.BytesIO(source), formats=FORMATS) as again:
+    with open_image(source) as again:
+      deep_pixels.swap_bytes(again)
+      load(again)
       return deep_pixels.colour_to_eight_bits(image, again)
-  image.load()
   if image.mode.startswith("I"):
     try:
       return deep_pixels.gray_to_eight_bits(image)
-    except ValueError as error:
+    except deep_pixels.UnknownRangeError as error:
       raise BadImageError(str(error)) from error
   return image
 
@@ -189,11 +190,16 @@ def _reject_kind(image: Image.Image) -> None:
     raise BadImageError(
       "its pixels are floating-point numbers: convert it to 8 or 16 bits"
     )
-  # To count pictures is slow; whether there is a second one is known at once.
-  if getattr(image, "is_animated", False) and image.format != "MPO":
+  if image.format == "MPO":
+    return
+  with explained():
+    # To count pictures is slow; whether there is a second is known at once.
+    several = getattr(image, "is_animated", False)
+    pictures = image.n_frames if several else 1
+  if several:
     raise BadImageError(
-      f"it holds {image.n_frames} pictures (pages or frames): store each in "
-      "a file of its own"
+      f"it holds {pictures} pictures (pages or frames): store each in a file "
+      "of its own"
     )
 
 
@@ -227,14 +233,21 @@ def _is_lossy_webp(source: bytes) -> bool:
 
 def _gray_or_rgb(image: Image.Image) -> Image.Image:
   """Returns a loaded image in mode L or RGB."""
-  if image.mode in ("L", "RGB") and not image.has_transparency_data:
+  transparent = image.has_transparency_data
+  if image.mode in ("L", "RGB") and not transparent:
     return image
-  if image.has_transparency_data:
-    gray = image.mode in ("1", "L", "LA", "La")
-    image = image.convert("RGBA")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("L" if gray else "RGB")
-  return image.convert("L" if image.mode == "1" else "RGB")
+  gray = image.mode in ("1", "L", "LA", "La")
+  if not transparent:
+    return _converted(image, "L" if gray else "RGB")
+  image = _converted(image, "RGBA")
+  white = Image.new("RGBA", image.size, "white")
+  return Image.alpha_composite(white, image).convert("L" if gray else "RGB")
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+  """Converts by what the file says of its palette and transparency."""
+  with explained():
+    return image.convert(mode)
 
 
 def _encode(pixels: Image.Image, lossy: bool) -> CleanImage:
@@ -246,46 +259,3 @@ def _encode(pixels: Image.Image, lossy: bool) -> CleanImage:
   else:
     clean.save(buffer, "PNG")
   return CleanImage(buffer.getvalue(), *clean.size)
-
-
-@contextlib.contextmanager
-def _explained(source: str | os.PathLike | bytes) -> Iterator[None]:
-  """Raises what decoders raise as a `BadImageError`, and hides warnings."""
-  try:
-    with warnings.catch_warnings():
-      warnings.simplefilter("ignore")
-      yield
-  except Exception as error:  # decoders raise all sorts
-    raise _explain(error, source) from error
-
-
-def _explain(
-  error: Exception, source: str | os.PathLike | bytes
-) -> BadImageError:
-  """Returns the error with a reason that names no file."""
-  if isinstance(error, BadImageError):
-    return error
-  if isinstance(error, UnidentifiedImageError):
-    if dicom.is_dicom(_head(source)):
-      return BadImageError(dicom.ADVICE)
-    return BadImageError(f"it is damaged, or not {_KINDS}")
-  if isinstance(error, Image.DecompressionBombError):
-    limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-    return BadImageError(
-      f"it has more than {limit} pixels, and may be made to exhaust memory"
-    )
-  if isinstance(error, MemoryError):
-    return BadImageError("there is not enough memory to decode it")
-  if isinstance(error, OSError) and error.errno is not None:
-    return BadImageError(f"it cannot be read ({error.strerror})")
-  # Decoders quote what they read: their text could tell what is in the file.
-  truncated = "truncated" in str(error).lower()
-  reason = "truncated" if truncated else type(error).__name__
-  return BadImageError(f"it is damaged ({reason})")
-
-
-def _head(source: str | os.PathLike | bytes) -> bytes:
-  if isinstance(source, bytes):
-    return source[: dicom.HEAD_BYTES]
-  with open(source, "rb") as file:
-    return file.read(dicom.HEAD_BYTES)

@@ -61,7 +61,7 @@ def strip_jpeg(data: bytes) -> bytes:
       kept.append(b"\xff\xee" + (len(body) + 2).to_bytes(2, "big") + body)
     elif marker in _FRAMES:
       frames += 1
-      if body[0] != 8 or body[5] not in (1, 3):
+      if len(body) < 6 or body[0] != 8 or body[5] not in (1, 3):
         raise NotCopyableError("not 8-bit gray or colour")
       kept.append(b"\xff" + bytes([marker]) + data[position:end])
     elif marker in _TABLES:

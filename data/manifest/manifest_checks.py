@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 
 from data.manifest.rows import ManifestRow
-from data.problems import Problem
+from data.problems import Problem, counted
 
 _MOST_METADATA_VALUES = 50
 _ROWS_NAMED = 5
@@ -49,7 +49,6 @@ def too_many_values(
 
 
 def _name_rows(rows: list[int]) -> str:
-  more = len(rows) - _ROWS_NAMED
   named = ", ".join(str(row) for row in rows[:_ROWS_NAMED])
-  tail = f" and {more} more" if more > 0 else ""
-  return f'(row{"s" if len(rows) > 1 else ""} {named}{tail})'
+  more = ", ..." if len(rows) > _ROWS_NAMED else ""
+  return f"({counted(len(rows), 'row')}: {named}{more})"

@@ -7,6 +7,7 @@ manifest's owner gets the same pseudonyms again in a later build.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import hmac
 import json
@@ -55,6 +56,41 @@ class Pseudonyms:
 def patient_key(pseudonym: str) -> int:
   """Returns the first 63 bits of a pseudonym, an int in [0, 2^63)."""
   return int(pseudonym[:16], 16) >> 1
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyFile:
+  """A build's key, and the file that it comes from or will be kept in.
+
+  Attributes:
+    path: of the file.
+    key: 32 bytes.
+    is_new: whether there is no such file yet.
+  """
+
+  path: Path
+  key: bytes
+  is_new: bool
+
+  def save(self) -> None:
+    """Writes a new key; one that was read is left as it is.
+
+    Raises:
+      OSError: as `write_key`.
+    """
+    if self.is_new:
+      self.path.parent.mkdir(parents=True, exist_ok=True)
+      write_key(self.path, self.key)
+
+
+def open_key(path: Path) -> KeyFile:
+  """Reads a key, or draws one where there is no such file; writes nothing.
+
+  Raises:
+    InputError: as `read_key`.
+  """
+  key = read_key(path)
+  return KeyFile(path, key or new_key(), is_new=key is None)
 
 
 def read_key(path: Path) -> bytes | None:

@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from data.problems import counted
+from data.problems import DataError, counted
 
 DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
@@ -31,7 +31,7 @@ def parse_fractions(items: Sequence[str]) -> dict[str, float]:
   """Reads ['train=0.8', 'test=0.2'].
 
   Raises:
-    ValueError: with what was expected and what came.
+    DataError: with what was expected and what came.
   """
   fractions = {}
   for item in items:
@@ -41,17 +41,25 @@ def parse_fractions(items: Sequence[str]) -> dict[str, float]:
     except ValueError:
       fraction = math.nan
     if not is_split_name(name) or not 0 < fraction <= 1:
-      raise ValueError(
+      raise DataError(
         'Expected NAME=FRACTION, NAME of letters, digits and _ (not "all"), '
         f"FRACTION above 0 and up to 1. Received: {item!r}."
       )
     if name in fractions:
-      raise ValueError(f"Expected each split once. Received: {name!r} twice.")
+      raise DataError(f"Expected each split once. Received: {name!r} twice.")
     fractions[name] = fraction
   total = sum(fractions.values())
   if abs(total - 1) > 1e-6:
-    raise ValueError(f"Expected fractions that sum to 1. Received: {total:g}.")
+    raise DataError(f"Expected fractions that sum to 1. Received: {total:g}.")
   return fractions
+
+
+def drawn_place(seed: int, name: str) -> bytes:
+  """Returns what to sort names by, for an order that a seed draws.
+
+  The place of a name does not depend on which others there are.
+  """
+  return hashlib.sha256(f"{seed}:{name}".encode()).digest()
 
 
 def multi_class_strata(
@@ -121,16 +129,16 @@ def draw_splits(
     one patient of the largest split.
 
   Raises:
-    ValueError: fewer patients than splits.
+    DataError: fewer patients than splits.
   """
   if len(strata) < len(fractions):
-    raise ValueError(
+    raise DataError(
       f"Expected at least one patient a split. Received: "
       f"{counted(len(strata), 'patient')} for "
       f"{counted(len(fractions), 'split')} ({', '.join(fractions)})."
     )
   members = collections.defaultdict(list)
-  for patient in sorted(strata, key=lambda p: _draw(seed, p)):
+  for patient in sorted(strata, key=lambda p: drawn_place(seed, p)):
     members[strata[patient]].append(patient)
   counts = _apportion({s: len(m) for s, m in members.items()}, fractions)
   split_of = {}
@@ -139,10 +147,6 @@ def draw_splits(
     split_of.update(zip(patients, names))
   _fill_empty_splits(split_of, fractions, seed)
   return split_of
-
-
-def _draw(seed: int, patient: str) -> bytes:
-  return hashlib.sha256(f"{seed}:{patient}".encode()).digest()
 
 
 def _apportion(
@@ -204,6 +208,6 @@ def _fill_empty_splits(
       largest = max(counts, key=lambda n: (counts[n], n))
       mover = min(
         (p for p, split in split_of.items() if split == largest),
-        key=lambda p: _draw(seed, p),
+        key=lambda p: drawn_place(seed, p),
       )
       split_of[mover] = name

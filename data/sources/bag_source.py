@@ -55,12 +55,21 @@ class BagSource:
   patients_known: bool
   read: Callable[..., tf.data.Dataset]
 
+  @property
+  def label_key(self):
+    """What a bag has its labels under: 'labels' of several findings."""
+    return _label_key(self.task == "multi_label")
+
 
 def labels_of(bag, indices=None):
   """Returns a bag's labels, or those of its images at `indices`, in a dict."""
-  key = "labels" if "labels" in bag else "label"
+  key = _label_key("labels" in bag)
   labels = bag[key]
   return {key: labels if indices is None else tf.gather(labels, indices)}
+
+
+def _label_key(several):
+  return "labels" if several else "label"
 
 
 def bag_tfrecords(data_dir, split, *, skip_damaged=False):
@@ -87,72 +96,85 @@ def bag_tfrecords(data_dir, split, *, skip_damaged=False):
     for path in dataset_json.shard_paths(data_dir, name, description)
   ]
   summaries = [description.splits[name] for name in names]
-  num_bags = sum(one.bags for one in summaries)
-  num_labels, columns = bag_records.schema(description)
-
-  def parse(shard, serialized):
-    bag = bag_records.parse_bag(serialized, num_labels, columns)
-    return {**bag, "shard": shard}
-
-  every_shard = range(len(paths))
-
-  def reader(open_shard):
-    def numbered(shard):
-      return open_shard(shard).map(lambda record: (shard, record))
-
-    def read(seed, shards=every_shard):
-      numbers = tf.data.Dataset.from_tensor_slices(tf.cast(shards, tf.int64))
-      numbers = numbers.shuffle(
-        len(shards), seed, reshuffle_each_iteration=False
-      )
-      records = numbers.interleave(
-        numbered,
-        cycle_length=min(len(shards), _CYCLE_LENGTH),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-      )
-      return records.map(parse, tf.data.AUTOTUNE, deterministic=True)
-
-    return read
-
+  schema = _, columns = bag_records.schema(description)
   source = BagSource(
     name=f"{description.name}/{split}",
     task=description.task,
     class_names=description.class_names,
     metadata_columns=columns,
-    num_bags=num_bags,
+    num_bags=sum(one.bags for one in summaries),
     num_images=sum(one.images for one in summaries),
     shard_bags=_joined([one.shard_bags for one in summaries]),
     shard_images=_joined([one.shard_images for one in summaries]),
     digest=_digest(description, split),
     key_id=description.key_id,
-    patients=lambda: tuple(
-      sorted(
-        patient
-        for name in names
-        for patient in dataset_json.load_patients(data_dir, name, description)
-      )
-    ),
+    patients=lambda: _patients(data_dir, names, description),
     patients_known=True,
-    read=reader(lambda shard: tf.data.TFRecordDataset(tf.gather(paths, shard))),
+    read=_reader(
+      len(paths),
+      schema,
+      lambda shard: tf.data.TFRecordDataset(tf.gather(paths, shard)),
+    ),
   )
-  if not skip_damaged:
-    return source
-  found = damaged_records.check(
-    paths, num_labels, columns, num_bags, decode=False
+  return _sound_part(source, paths, schema) if skip_damaged else source
+
+
+def _patients(data_dir, names, description):
+  """Returns the pseudonyms of the patients of splits, sorted."""
+  return tuple(
+    sorted(
+      patient
+      for name in names
+      for patient in dataset_json.load_patients(data_dir, name, description)
+    )
   )
+
+
+def _reader(num_shards, schema, open_shard):
+  """Returns what reads a source's bags, as `BagSource.read`.
+
+  Args:
+    num_shards: files there are.
+    schema: as `bag_records.schema` returned it.
+    open_shard: from a file's number, int64 (), to its records.
+  """
+  every_shard = range(num_shards)
+
+  def numbered(shard):
+    return open_shard(shard).map(lambda record: (shard, record))
+
+  def parse(shard, serialized):
+    return {**bag_records.parse_bag(serialized, *schema), "shard": shard}
+
+  def read(seed, shards=every_shard):
+    numbers = tf.data.Dataset.from_tensor_slices(tf.cast(shards, tf.int64))
+    numbers = numbers.shuffle(len(shards), seed, reshuffle_each_iteration=False)
+    records = numbers.interleave(
+      numbered,
+      cycle_length=min(len(shards), _CYCLE_LENGTH),
+      num_parallel_calls=tf.data.AUTOTUNE,
+      deterministic=True,
+    )
+    return records.map(parse, tf.data.AUTOTUNE, deterministic=True)
+
+  return read
+
+
+def _sound_part(source, paths, schema):
+  """Returns a source less its damaged records; see `bag_tfrecords`."""
+  found = damaged_records.check(paths, *schema, source.num_bags, decode=False)
   lines = damaged_records.lines(paths, found)
   if not lines:
     return source
   damaged_records.allow_few(lines, found, source.num_bags, source.name)
-  places = tf.ragged.constant(
-    [[(r.offset, r.length) for r in one if not r.damage] for one in found],
-    tf.int64,
-    inner_shape=(2,),
-  )
   sound = [[r for r in one if not r.damage] for one in found]
   kept = [[r.number for r in one] for one in sound]
   shard_images = [sum(r.images for r in one) for one in sound]
+  places = tf.ragged.constant(
+    [[(r.offset, r.length) for r in one] for one in sound],
+    tf.int64,
+    inner_shape=(2,),
+  )
   return dataclasses.replace(
     source,
     num_bags=sum(map(len, sound)),
@@ -160,7 +182,11 @@ def bag_tfrecords(data_dir, split, *, skip_damaged=False):
     shard_bags=tuple(map(len, sound)),
     shard_images=tuple(shard_images),
     digest=hashlib.sha256(repr((source.digest, kept)).encode()).hexdigest(),
-    read=reader(lambda shard: _records_at(paths, shard, places[shard])),
+    read=_reader(
+      len(paths),
+      schema,
+      lambda shard: _records_at(paths, shard, places[shard]),
+    ),
   )
 
 

@@ -44,7 +44,7 @@ class ImageTable:
 def read(source):
   """Reads a `BagSource` once; returns its `ImageTable`."""
   multi_label = source.task == "multi_label"
-  key = "labels" if multi_label else "label"
+  key = source.label_key
   columns = {name: f"metadata/{name}" for name in source.metadata_columns}
   kept = ("patient_id", "bag_id", "shard", "row", key, *columns.values())
 

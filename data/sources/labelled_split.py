@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import hashlib
 import math
 
 import numpy as np
@@ -112,7 +111,7 @@ def by_unit(source, unit):
   """
   if unit == "image":
     return source
-  key = "labels" if source.task == "multi_label" else "label"
+  key = source.label_key
 
   def with_bag_label(bag):
     label = bag_label(bag[key])[None]
@@ -154,7 +153,7 @@ def bag_label(labels):
 
 def _with_known_labels(source, uncertain):
   """Returns `source` less the images without a known label."""
-  key = "labels" if source.task == "multi_label" else "label"
+  key = source.label_key
   per_image = {"image", "row", key}
   per_image |= {f"metadata/{name}" for name in source.metadata_columns}
 
@@ -194,15 +193,12 @@ def _draw_patients(table, task, fraction, seed):
   members = collections.defaultdict(list)
   for patient, stratum in strata_of(labels).items():
     members[stratum].append(patient)
-
-  def place(patient):
-    return hashlib.sha256(f"{seed}:{patient}".encode()).digest()
-
   chosen = []
   for patients in members.values():
     # 0.1 * 30 is 3.0000000000000004: no patient more for that.
     count = math.ceil(fraction * len(patients) - 1e-9)
-    chosen += sorted(patients, key=place)[:count]
+    ranked = sorted(patients, key=lambda p: splits.drawn_place(seed, p))
+    chosen += ranked[:count]
   return sorted(chosen)
 
 

@@ -42,11 +42,13 @@ def tfds_bags(name, split, *, data_dir=None, patient_feature=None):
   info, features = builder.info, builder.info.features
   try:
     num_images = info.splits[split].num_examples
-  except (KeyError, ValueError) as error:
+  except (KeyError, ValueError):
+    num_images = 0
+  if num_images < 1:  # Below, where a slice ends before it begins.
     raise DataError(
-      f"Expected a split of {name}, one of {sorted(info.splits)}. "
-      f"Received: {split!r}"
-    ) from error
+      f"Expected a split of {name} with images, one of {sorted(info.splits)} "
+      f"or a slice of it. Received: {split!r}"
+    )
   _check_features(name, features, patient_feature)
   label = dict(features.items()).get("label")
   labelled = isinstance(label, tfds.features.ClassLabel)
@@ -127,10 +129,14 @@ def _builder(name, data_dir):
   try:
     with _without_its_log():
       builder = tfds.builder(name, data_dir=data_dir)
-  except tfds.core.registered.DatasetNotFoundError as error:
+  except OSError:
+    raise
+  except Exception as error:  # All sorts, of a name; no code of ours runs here.
+    # Less the arguments that it repeats, and the list of all names below.
+    says = str(error).partition("\n")[0].rpartition('}": ')[2]
     raise DataError(
-      f"Expected --dataset to name a TFDS data set. Received: {name!r}. "
-      f"{str(error).splitlines()[0]}"
+      "Expected --dataset to name a TFDS data set, as NAME[/CONFIG][:VERSION]. "
+      f"Received: {name!r}. TFDS says: {says or type(error).__name__}"
     ) from error
   if not builder.info.splits:
     command = ["tfds", "build", name]

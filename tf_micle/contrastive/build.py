@@ -30,7 +30,7 @@ def build_contrastive_model(
     probe_outputs: classes of the online linear probe; 0 for no probe.
 
   Returns:
-    A compiled `contrastive.ContrastiveModel`, and a dict of the parts whose
+    A compiled `model.ContrastiveModel`, and a dict of the parts whose
     state is the run's: models by name, optimisers built.
   """
   seed_initialisers(options.seed)

@@ -34,7 +34,7 @@ class ServedModel:
     """Makes the graphs.
 
     Args:
-      network: `opened.RunNetwork`.
+      network: `loading.opened.RunNetwork`.
       to_views: encoded images, string (n,), to uint8 (n, s, s, 3), in
         TensorFlow operations.
       image_size: s.
