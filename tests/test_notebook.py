@@ -11,7 +11,7 @@ from PIL import Image
 
 import run
 import tf_micle
-from data.views import file_views
+from data import file_views
 from tf_micle.runs import checkpoint
 from tf_micle.system.input_error import InputError
 

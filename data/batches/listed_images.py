@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tqdm
 
+from data.batches import encoded_images
 from data.builder import rejected
 from data.images import image_files
 from data.images.image_bytes import BadImageError, decodable_bytes
@@ -109,7 +110,7 @@ class ListedImages:
           else:
             yield position, image
 
-      yield from file_views.batches(
+      yield from encoded_images.batches(
         encoded, self._views, batch_size=self._batch_size
       ).as_numpy_iterator()
 
