@@ -40,6 +40,17 @@ def copy_whole(source: str | os.PathLike, path: str | os.PathLike) -> None:
     shutil.copyfileobj(there, file)
 
 
+def flush_folder(folder: str | os.PathLike) -> None:
+  """Waits until a folder, with all that is in it, is on the disk."""
+  for parent, _, names in os.walk(folder):
+    for path in (*(os.path.join(parent, name) for name in names), parent):
+      descriptor = os.open(path, os.O_RDONLY)
+      try:
+        os.fsync(descriptor)
+      finally:
+        os.close(descriptor)
+
+
 def write_json(path: str | os.PathLike, content) -> None:
   """Writes strict JSON: no NaN, keys as they come."""
   with written_whole(path) as file:
