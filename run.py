@@ -216,7 +216,7 @@ def evaluate(options, problems):
 
 def export(options, problems):
   """Exports a run for TF Serving; returns the exit status."""
-  from data.views import file_views
+  from data import file_views
   from tf_micle.modes import export
 
   problems.stop_if_any()
@@ -232,8 +232,8 @@ def export(options, problems):
 
 def predict(options, problems):
   """Predicts images that a manifest lists; returns the exit status."""
+  from data import file_views
   from data.batches import listed_images
-  from data.views import file_views
   from tf_micle.modes import predict
   from tf_micle.prediction import outputs
 

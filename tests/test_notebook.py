@@ -11,8 +11,8 @@ from PIL import Image
 
 import run
 import tf_micle
+from data import file_views
 from data.problems import DataError
-from data.views import file_views
 from tf_micle.runs import checkpoint
 from tf_micle.system.input_error import InputError
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tqdm
 
+from data.batches import encoded_images
 from data.images import image_files
 from data.images.image_bytes import BadImageError, decodable_bytes
 from data.images.worker_pool import (
@@ -120,7 +121,7 @@ class ListedImages:
         except WorkerDiedError as error:
           deaths.append(error)
 
-      yield from file_views.batches(
+      yield from encoded_images.batches(
         encoded, self._views, batch_size=self._batch_size
       ).as_numpy_iterator()
     if deaths:

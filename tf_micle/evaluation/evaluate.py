@@ -6,8 +6,8 @@ import numpy as np
 
 from tf_micle.evaluation import (
   bootstrap,
-  entries,
   evaluation_notes,
+  intervals,
   metrics,
   pairing,
 )
@@ -43,8 +43,8 @@ def evaluate(
     What metrics.json holds; strict JSON, None where something is not defined:
     task, class_names, unit, specificity, bootstrap, notes; the levels, under
     the unit's name and "patient", with counts, scalars of `metrics.measure` as
-    `entries.of` has them and auroc, auprc, sensitivity by class; "groups", the
-    scalars by metadata column and value; "difference" with `other`.
+    `intervals.of` has them and auroc, auprc, sensitivity by class; "groups",
+    the scalars by metadata column and value; "difference" with `other`.
 
   Raises:
     ValueError: an argument out of range.
@@ -64,7 +64,7 @@ def evaluate(
     "specificity": specificity,
     "bootstrap": {
       "samples": samples,
-      "level": entries.LEVEL,
+      "level": intervals.LEVEL,
       "seed": seed,
       "over": "patients",
     },
@@ -82,7 +82,7 @@ def evaluate(
     if other is not None:
       _, *rival = run(at_level(level, other), f"{level}, other")
       minus = [_minus(a, b) for a, b in zip(measured, rival)]
-      difference[level] = entries.of(*minus, items.class_names)
+      difference[level] = intervals.of(*minus, items.class_names)
   if other is not None:
     result["difference"] = difference
   result["groups"], skipped = _groups(predictions, run)
@@ -147,8 +147,8 @@ def _measured(predictions, specificity, samples, seed, show_progress, name):
 
 
 def _with_intervals(labelled, measured):
-  patients = entries.patients_behind(labelled)
-  return entries.of(*measured, labelled.class_names, patients)
+  patients = intervals.patients_behind(labelled)
+  return intervals.of(*measured, labelled.class_names, patients)
 
 
 def _groups(predictions, run):

@@ -55,7 +55,7 @@ def of_level(
   Args:
     level: its name, such as "image".
     labelled: its labelled items.
-    found: what `entries.of` gave for them.
+    found: what `intervals.of` gave for them.
     auroc_replicates: (resamples, C), NaN where not defined.
   """
   notes = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tf_micle.evaluation import entries
+from tf_micle.evaluation import intervals
 
 
 def summary(result: dict) -> str:
@@ -23,10 +23,10 @@ def summary(result: dict) -> str:
           for k in ("value", "low", "high")
         )
         mark = f", {entry['method']}" if "method" in entry else ""
-        if entries.has_no_width(entry):
+        if intervals.has_no_width(entry):
           mark = " *"
         lines.append(f"{level:<16}{name:<20}{value:>8}  {low} to {high}{mark}")
   if any(line.endswith("*") for line in lines):
-    lines.append(f"* {entries.NO_WIDTH}")
+    lines.append(f"* {intervals.NO_WIDTH}")
   notes = dict.fromkeys(result["notes"])
   return "\n".join([*lines, *(f"- {note}" for note in notes)])

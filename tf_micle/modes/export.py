@@ -18,6 +18,7 @@ from tf_micle.runs import checkpoint, provenance
 from tf_micle.serving import saved_model, warmup
 from tf_micle.system import log_noise
 from tf_micle.system.input_error import InputError
+from tf_micle.system.written_whole import flush_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +84,7 @@ def run(mode, views, problems):
         model_name=model_name(mode.export_dir),
         image_size=size,
       )
+    flush_folder(partial)
     _put(partial, target)
   except BaseException:
     shutil.rmtree(partial, ignore_errors=True)

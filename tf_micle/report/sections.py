@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from tf_micle.evaluation import curves, entries
+from tf_micle.evaluation import curves, intervals
 from tf_micle.evaluation.evaluation_notes import FEW_PATIENTS
 from tf_micle.evaluation.predictions import Predictions, at_level
 from tf_micle.report import charts as report_charts
@@ -42,7 +42,7 @@ def context(result: dict, predictions: Predictions) -> dict:
     "specificity": tables.percent(result["specificity"]),
     "interval": tables.percent(result["bootstrap"]["level"]),
     "few_patients": FEW_PATIENTS,
-    "no_width": entries.NO_WIDTH,
+    "no_width": intervals.NO_WIDTH,
     "classes": {
       level: tables.classes(result, level, at[level].stated.sum(axis=0))
       for level in levels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tf_micle.evaluation import entries
+from tf_micle.evaluation import intervals
 from tf_micle.evaluation.evaluation_notes import FEW_PATIENTS
 
 UNDEFINED = "not defined"
@@ -94,7 +94,7 @@ def measured(entry: dict | None, *, signed: bool = False) -> dict:
   """A value with its interval as texts, and as places on a bar from 0 to 1.
 
   Args:
-    entry: {"value", "low", "high"}, each a float or None; see `entries.of`.
+    entry: {"value", "low", "high"}, each a float or None; see `intervals.of`.
     signed: whether to write a plus, as for differences.
 
   Returns:
@@ -107,7 +107,7 @@ def measured(entry: dict | None, *, signed: bool = False) -> dict:
   found = {
     "value": number(value, signed=signed),
     "interval": "",
-    "no_width": entries.has_no_width(entry),
+    "no_width": intervals.has_no_width(entry),
     "bar": None,
   }
   if value is None:

@@ -1,4 +1,4 @@
-"""Whole writes: a file is there complete or not at all."""
+"""Atomic writes: a file is there complete or not at all."""
 
 from __future__ import annotations
 
@@ -40,6 +40,17 @@ def copy_whole(source: str | os.PathLike, path: str | os.PathLike) -> None:
   """Copies a file as `written_whole` writes one."""
   with open(source, "rb") as there, written_whole(path, binary=True) as file:
     shutil.copyfileobj(there, file)
+
+
+def flush_folder(folder: str | os.PathLike) -> None:
+  """Waits until a folder, with all that is in it, is on the disk."""
+  for parent, _, names in os.walk(folder):
+    for path in (*(os.path.join(parent, name) for name in names), parent):
+      descriptor = os.open(path, os.O_RDONLY)
+      try:
+        os.fsync(descriptor)
+      finally:
+        os.close(descriptor)
 
 
 def write_json(path: str | os.PathLike, content) -> None:

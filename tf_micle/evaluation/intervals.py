@@ -1,4 +1,4 @@
-"""Metrics with their intervals, as metrics.json has them."""
+"""Confidence intervals of metrics, as metrics.json has them."""
 
 from __future__ import annotations
 
