@@ -59,7 +59,7 @@ def test_a_tpu_that_is_not_there_is_said():
   [
     (8, None, None, []),
     (8, 2, 4, []),
-    (9, None, None, ["the 2 devices. Received: --train_batch_size=9"]),
+    (9, None, None, ["multiple of 2, the number of devices. Received"]),
     (8, 3, None, ["--micro_batch_size=3"]),
     (8, None, 6, ["multiple of --read_parts"]),
     (8, None, 3, ["the 2 workers", "multiple of --read_parts"]),
