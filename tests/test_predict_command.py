@@ -1,90 +1,29 @@
 """`run.py --mode=predict` as its user sees it, on the demo's test images."""
 
-import csv
 import json
-import os
 import shutil
-import signal
 import sys
-import time
 
 import numpy as np
 import pytest
 import tiny
+from clinic import already_stopped, fine_tuned, make, predictor, read
 from PIL import Image
 
 import run
 from data.batches import listed_images
-from data.builder import build
-from data.images import worker_pool
 from tf_micle.classifier.build import build_network
 from tf_micle.classifier.model import Classifier
 from tf_micle.prediction import (
-  outputs,
   parquet,
-  partial_files,
   pieces,
-  rows,
 )
 from tf_micle.system import distribution, folder_lock, stop_signal
-
-SIZE = 40  # Above 32 pixels evaluation crops.
 
 
 @pytest.fixture(scope="module")
 def clinic(tmp_path_factory):
-  """Images of all sorts with their manifest, and records built from it."""
-  folder = tmp_path_factory.mktemp("clinic")
-  draw = np.random.default_rng(0)
-  rows = []
-  for patient in range(8):
-    split = ("train", "train", "validation", "test")[patient % 4]
-    for image in range(3):
-      pixels = draw.integers(0, 256, (60 + 9 * image, 90, 3), np.uint8)
-      name = f"{patient}-{image}." + ("jpg", "png", "tiff")[image]
-      exif = Image.Exif()
-      exif[0x0112] = 6 if image == 1 else 1
-      picture = Image.fromarray(pixels)
-      if image == 1:
-        picture.putalpha(Image.fromarray(pixels[..., 0]))
-      if image == 2:
-        deep = pixels[..., 0].astype(np.uint16) * 200
-        picture = Image.fromarray(deep)
-      picture.save(folder / name, exif=exif)
-      rows.append([name, f"P {patient}", "ab"[patient // 4], split])
-  order = draw.permutation(len(rows))
-  write_manifest(folder / "labelled.csv", [rows[i] for i in order], 4)
-  build.build(
-    build.BuildOptions(
-      str(folder / "labelled.csv"),
-      str(folder),
-      str(folder / "records"),
-      max_side=100,
-      workers=1,
-    )
-  )
-  # The same rows at the same places, without labels.
-  write_manifest(folder / "new.csv", [rows[i] for i in order], 2)
-  return folder
-
-
-def write_manifest(path, rows, columns):
-  header = ["image", "patient_id", "label", "split"]
-  with open(path, "w", newline="") as file:
-    csv.writer(file).writerows(row[:columns] for row in [header, *rows])
-
-
-def fine_tuned(clinic, folder, **changes):
-  status = tiny.command(
-    mode="finetune",
-    optimizer="momentum",
-    image_size=SIZE,
-    data_dir=clinic / "records",
-    model_dir=folder,
-    **changes,
-  )
-  assert status == run.DONE
-  return folder
+  return make(tmp_path_factory.mktemp("clinic"))
 
 
 @pytest.fixture(scope="module")
@@ -100,26 +39,7 @@ def of_bags(clinic, tmp_path_factory):
 
 @pytest.fixture
 def predict(clinic, tuned, tmp_path):
-  """Predicts to tmp_path/out.csv; returns the status."""
-
-  def go(**changes):
-    given = {
-      "mode": "predict",
-      "model_dir": tuned,
-      "manifest": clinic / "new.csv",
-      "image_root": clinic,
-      "output": tmp_path / "out.csv",
-      "eval_batch_size": 4,
-      "image_size": None,  # The run knows.
-    }
-    return tiny.command(**{**given, **changes})
-
-  return go
-
-
-def read(path):
-  with open(path, newline="") as file:
-    return list(csv.DictReader(file))
+  return predictor(clinic, tuned, tmp_path)
 
 
 def probabilities(row):
@@ -214,7 +134,7 @@ def test_equal_bag_ids_of_two_patients_are_two_rows(
   given = {"manifest": manifest, "bag_column": "study", "model_dir": of_bags}
   given["output"] = tmp_path / "bags.csv"
   with monkeypatch.context() as patch:
-    patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
+    patch.setattr(stop_signal.StopSignal, "__enter__", already_stopped)
     assert predict(**given) == run.STOPPED
   assert predict(**given) == run.DONE
   found = read(tmp_path / "bags.csv")
@@ -249,113 +169,6 @@ def test_several_pages_and_dicom_are_told_at_once(
   assert "sound.jpg" not in told
 
 
-def test_it_resumes_where_it_was_stopped(predict, tmp_path, monkeypatch, capfd):
-  features, folder = tmp_path / "f.npz", tmp_path / "projector"
-  wanted = {"embeddings": features, "tensorboard_projector": folder}
-  assert predict(**wanted) == run.DONE
-  whole = (tmp_path / "out.csv").read_bytes()
-  arrays = dict(np.load(features))
-  assert arrays["row"].tolist() == list(range(2, 26))
-  assert arrays["features"].shape[0] == 24
-  tensors = np.loadtxt(folder / "tensors.tsv")
-  np.testing.assert_allclose(tensors, arrays["features"], rtol=1e-4)
-  assert len((folder / "metadata.tsv").read_text().splitlines()) == 1 + 24
-  assert Image.open(folder / "sprite.png").size == (5 * 48, 5 * 48)
-
-  assert predict(**wanted) == run.BAD_USE  # Nothing is written over.
-  for path in (tmp_path / "out.csv", features):
-    path.unlink()
-  shutil.rmtree(folder)
-  with monkeypatch.context() as patch:
-    patch.setattr(rows.RowWriter, "write", _writes_and_is_stopped())
-    assert predict(**wanted) == run.STOPPED
-  assert capfd.readouterr().err.count("Finishing this step; again to") == 1
-  partial = tmp_path / "out.csv.partial"
-  done = json.loads((partial / "progress.json").read_text())["counts"]
-  assert done["rows"] == 4
-  with open(partial / "rows.csv", "a") as file:
-    file.write("half a r")  # As a kill would leave it.
-  with monkeypatch.context() as patch:
-    patch.setattr(np.lib.format, "write_array_header_1_0", _disk_full)
-    assert predict(**wanted) == run.FAILED
-  assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv.partial"]
-  with monkeypatch.context() as patch:
-    patch.setattr(outputs, "copy_whole", _disk_full)  # The last but one.
-    assert predict(**wanted, on_bad_image="skip") == run.FAILED
-  assert features.exists()
-  assert folder.exists()
-  assert predict(**wanted) == run.DONE
-  assert (tmp_path / "out.csv").read_bytes() == whole
-  np.testing.assert_allclose(
-    np.load(features)["features"], arrays["features"], rtol=1e-5
-  )
-
-
-def _writes_and_is_stopped():
-  """RowWriter.write that a signal follows, the first time."""
-  write, calls = rows.RowWriter.write, []
-
-  def go(*arguments):
-    write(*arguments)
-    if not calls:
-      os.kill(os.getpid(), signal.SIGTERM)
-      time.sleep(0.5)  # Until the thread that listens had its turn.
-    calls.append(1)
-
-  return go
-
-
-def test_what_appeared_meanwhile_is_not_written_over(
-  predict, tmp_path, monkeypatch, capsys, caplog
-):
-  output, features = tmp_path / "out.csv", tmp_path / "f.npz"
-  with monkeypatch.context() as patch:
-    patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
-    assert predict(embeddings=features) == run.STOPPED
-  output.write_text("mine")
-  features.write_text("mine")
-  with monkeypatch.context() as patch:
-    patch.setattr(listed_images, "check_listed", None)  # Told before.
-    assert predict(embeddings=features) == run.BAD_USE
-  printed = capsys.readouterr().err
-  assert "out.csv, which exists" in printed
-  assert "f.npz, which exists" in printed
-  output.unlink()
-  write = rows.RowWriter.write
-
-  def appears(*arguments):
-    write(*arguments)
-    output.write_text("mine, too")
-
-  # Other names of the outputs are no reason to begin anew.
-  given = {"output": f"{tmp_path}/./out.csv", "embeddings": tmp_path / "g.npz"}
-  with monkeypatch.context() as patch:
-    patch.setattr(rows.RowWriter, "write", appears)
-    assert predict(**given) == run.BAD_USE
-  assert "out.csv, which exists" in capsys.readouterr().err
-  assert output.read_text() == "mine, too"
-  output.unlink()
-  assert predict(**given) == run.DONE
-  assert "first image" not in caplog.text
-  assert features.read_text() == "mine"
-  assert len(np.load(tmp_path / "g.npz")["row"]) == len(read(output)) == 24
-
-
-def test_a_prediction_of_an_earlier_version_is_resumed(
-  predict, tmp_path, monkeypatch, caplog
-):
-  with monkeypatch.context() as patch:
-    patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
-    assert predict() == run.STOPPED
-  path = tmp_path / "out.csv.partial" / "progress.json"
-  progress = json.loads(path.read_text())
-  del progress["placed"]
-  progress["identity"]["outputs"] = [str(tmp_path / "out.csv"), None, None]
-  path.write_text(json.dumps(progress))
-  assert predict() == run.DONE
-  assert "first image" not in caplog.text
-
-
 def test_places_that_cannot_be_are_told_first(predict, tmp_path, capsys):
   (tmp_path / "file").touch()
   (tmp_path / "out.csv.partial").touch()
@@ -367,34 +180,6 @@ def test_places_that_cannot_be_are_told_first(predict, tmp_path, capsys):
   given = {"output": other, "tensorboard_projector": other}
   assert predict(**given) == run.BAD_USE
   assert "--tensorboard_projector to be apart" in capsys.readouterr().err
-
-
-def _disk_full(*_):
-  raise OSError(28, "No space left on device")
-
-
-def _already_stopped(self):
-  self.requested = True
-  return self
-
-
-def test_what_is_half_done_of_another_manifest_is_not_taken(
-  predict, clinic, tmp_path, monkeypatch, caplog
-):
-  with monkeypatch.context() as patch:
-    patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
-    # As if the network were so large that an image took a second.
-    patch.setattr(pieces, "_WORK", 0)
-    assert predict() == run.STOPPED
-  progress = (tmp_path / "out.csv.partial" / "progress.json").read_text()
-  assert json.loads(progress)["counts"]["rows"] == 1
-  rows = (clinic / "new.csv").read_text().splitlines()
-  other = tmp_path / "other.csv"
-  other.write_text("\n".join([rows[0], *rows[:0:-1]]))
-  assert predict(manifest=other) == run.DONE
-  assert "another manifest" in caplog.text
-  images = [row["image"] for row in read(tmp_path / "out.csv")]
-  assert images == [row["image"] for row in read(other)]
 
 
 def test_bad_images_are_left_out_or_end_it(predict, clinic, tmp_path, capsys):
@@ -507,73 +292,7 @@ def test_a_piece_is_a_second_or_two_of_a_processor():
   assert split == [[0, 1, 2], [3, 4, 5], [6]]
 
 
-def test_what_was_placed_before_a_kill_is_not_asked_for_again(
-  predict, tmp_path, monkeypatch
-):
-  with monkeypatch.context() as patch:
-    patch.setattr(partial_files.PredictionFiles, "remove", lambda self: None)
-    patch.setattr(partial_files.PredictionFiles, "fits", lambda *_, **__: False)
-    assert predict() == run.DONE
-  assert (tmp_path / "out.csv.partial").exists()
-  whole = (tmp_path / "out.csv").read_bytes()
-  assert predict() == run.DONE
-  assert (tmp_path / "out.csv").read_bytes() == whole
-  assert not (tmp_path / "out.csv.partial").exists()
-  assert predict() == run.BAD_USE
-
-
 def test_two_predictions_do_not_share_an_output(predict, tmp_path, capsys):
   with folder_lock.held(f"{tmp_path}/out.csv.partial"):
     assert predict() == run.BAD_USE
   assert "--output" in capsys.readouterr().err
-
-
-@pytest.fixture
-def many(clinic, tmp_path):
-  """Flags of so many images that several processes read them."""
-  rows = (clinic / "new.csv").read_text().splitlines()
-  copies = [rows[0]]
-  for copy in range(4):
-    for row in rows[1:]:
-      name, patient = row.split(",")
-      copies.append(f"{copy}-{name},{patient}")
-      shutil.copy(clinic / name, tmp_path / f"{copy}-{name}")
-  manifest = tmp_path / "many.csv"
-  manifest.write_text("\n".join(copies))
-  return {"manifest": manifest, "image_root": tmp_path}
-
-
-def test_several_processes_read_many_images(
-  predict, many, tmp_path, monkeypatch
-):
-  """Stopped after the first batch, with others on their way."""
-  with monkeypatch.context() as patch:
-    patch.setattr(stop_signal.StopSignal, "__enter__", _already_stopped)
-    assert predict(**many) == run.STOPPED
-  assert predict(**many) == run.DONE
-  found = read(tmp_path / "out.csv")
-  assert [row["row"] for row in found] == [
-    str(2 + place) for place in range(4 * 24)
-  ]
-
-
-@pytest.mark.parametrize("phase", ["_check_one", "_try_read"])
-def test_a_dead_worker_is_a_line(
-  phase, predict, many, monkeypatch, caplog, capsys
-):
-  submit = worker_pool.WorkerPool._submit
-
-  def kill(self, function, batch):
-    future = submit(self, function, batch)
-    if function.func.__name__ == phase:
-      for process in list(self._executor._processes.values()):
-        process.kill()
-    return future
-
-  monkeypatch.setattr(worker_pool.WorkerPool, "_submit", kill)
-  monkeypatch.setattr(listed_images, "default_workers", lambda: 2)
-  assert predict(**many) == run.FAILED
-  assert "One of 2 worker processes died" in caplog.text
-  assert "the same command again" in caplog.text
-  assert "--workers" not in caplog.text
-  assert "Traceback" not in capsys.readouterr().err

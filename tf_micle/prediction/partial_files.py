@@ -22,6 +22,7 @@ _PROGRESS = "progress.json"
 ROWS, REJECTED = "rows.csv", "rejected.csv"
 FEATURES, PLACES = "features.float32", "rows.int64"
 THUMBNAILS, METADATA = "thumbnails.uint8", "metadata.tsv"
+_COUNTS = ("items", "rows", "rejected", "embedded")
 _ALL = (ROWS, REJECTED, FEATURES, PLACES, THUMBNAILS, METADATA)
 
 
@@ -62,7 +63,7 @@ class PredictionFiles:
       identity: dict, for JSON, of all that the rows depend on.
     """
     self.folder = folder(output)
-    self.counts = dict.fromkeys(("items", "rows", "rejected", "embedded"), 0)
+    self.counts = dict.fromkeys(_COUNTS, 0)
     self._identity = identity
     self._placed = placed(output)
     self._files = {}
@@ -182,12 +183,14 @@ def _read(folder):
   try:
     with open(os.path.join(folder, _PROGRESS), encoding="utf-8") as file:
       progress = json.load(file)
-  except (OSError, ValueError):
+    counts, lengths = progress["counts"], progress["lengths"]
+    whole = set(counts) == set(_COUNTS) and set(lengths) == set(_ALL)
+    # Earlier versions had the names of the outputs there.
+    identity = progress["identity"]
+    identity["outputs"] = [bool(one) for one in identity["outputs"]]
+  except (OSError, ValueError, TypeError, KeyError):
     return None
-  # Earlier versions had the names of the outputs there.
-  identity = progress["identity"]
-  identity["outputs"] = [bool(one) for one in identity["outputs"]]
-  return progress
+  return progress if whole else None
 
 
 class _TextSink:
