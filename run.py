@@ -29,7 +29,6 @@ The same command again resumes from the newest checkpoint. Exit status: 0 done,
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import signal
@@ -40,7 +39,7 @@ from absl import app, flags, logging
 
 from data.images.worker_pool import WorkerDiedError
 from data.problems import DataError, as_lines
-from flags import next_steps, reader, sweep
+from flags import modes, next_steps, reader, sweep
 from flags.problems import Problems, UsageError
 from tf_micle.runs import folder as run_folder
 from tf_micle.system import system_faults, tf_config
@@ -51,13 +50,6 @@ from tf_micle.system.plurals import counted
 DONE, FAILED, BAD_USE, STOPPED = 0, 1, 2, 143
 # What a user can mend; any other exception is a fault of the program.
 _MISTAKES = (InputError, DataError)
-# What may differ when a run is resumed: how long (more, not less), how often,
-# on what, and where the same data lie.
-_MAY_CHANGE = frozenset(
-  "train_steps train_epochs log_steps checkpoint_steps checkpoint_epochs "
-  "keep_checkpoint_max eval_batch_size eval_split on_bad_record strategy "
-  "tpu_name data_dir model_dir checkpoint checkpoint_parts demo remat".split()
-)
 
 for concern in reader.MODULES:
   flags.adopt_module_key_flags(concern)
@@ -67,7 +59,7 @@ def main(argv):
   """Runs the mode that the flags name; returns the exit status."""
   del argv
   logging.set_verbosity(logging.INFO)
-  modes = {
+  commands = {
     "pretrain": train,
     "finetune": train,
     "eval": evaluate,
@@ -78,7 +70,7 @@ def main(argv):
     problems = Problems(_MISTAKES)
     options = reader.options(problems, run_folder)
     _check_workers(options, problems)
-    mode = finetune_sweep if options.sweep else modes[options.mode]
+    mode = finetune_sweep if options.sweep else commands[options.mode]
     return mode(options, problems)
   except UsageError as error:
     return _report(error.problems)
@@ -134,7 +126,7 @@ def train(options, problems):
   try:
     with (
       workers.own_folder(options.model_dir, strategy) as folder,
-      _records_explained(data),
+      data.damage_explained(),
     ):
       outcome = session.train(
         session.Session(
@@ -142,7 +134,7 @@ def train(options, problems):
           strategy,
           flags=options._asdict(),
           not_default=reader.not_default(options),
-          may_change=_may_change(options.mode),
+          may_change=modes.may_change(options.mode),
           clock=clock,
         ),
         make_plan,
@@ -201,7 +193,7 @@ def evaluate(options, problems):
   trained = {}
   if options.model_dir:
     trained = problems.collect(run_folder.read_flags, options.model_dir) or {}
-  with _records_explained(data):
+  with data.damage_explained():
     folder, summary = evaluate.run(
       reader.pick(evaluate.EvaluateMode, options),
       strategy,
@@ -256,25 +248,6 @@ def predict(options, problems):
   return STOPPED if outcome.stopped else DONE
 
 
-@contextlib.contextmanager
-def _records_explained(data):
-  """Says which record it was, where TensorFlow stumbles over a damaged one."""
-  from tensorflow import errors
-
-  try:
-    yield
-  except (errors.DataLossError, errors.InvalidArgumentError) as error:
-    damaged = data.damaged_records()
-    if not damaged:
-      raise
-    lines = "\n- ".join(damaged)
-    raise DataError(
-      f"Expected sound records. Received: damaged ones:\n- {lines}\n"
-      "Copy or build the data set again; what was saved before is kept. "
-      "--on_bad_record=skip leaves out what does not match its checksum."
-    ) from error
-
-
 def _on_devices(options, strategy):
   """Returns the options with what these devices settle of them."""
   from tf_micle.system import distribution, precision
@@ -286,12 +259,6 @@ def _on_devices(options, strategy):
   hosts = 1 if whole else distribution.input_hosts(strategy)
   parts = options.read_parts or hosts
   return options._replace(precision=name, read_parts=parts)
-
-
-def _may_change(mode):
-  """Returns the flags that may differ when a run is resumed."""
-  # What picks the checkpoint of fine-tuning stays what it was.
-  return _MAY_CHANGE - {"eval_split"} if mode == "finetune" else _MAY_CHANGE
 
 
 def _check_workers(options, problems):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 
+import tensorflow as tf
 from absl import logging
 
 from data.batches import images, item_stream, labelled, pairs
 from data.demo import dataset as demo_dataset
+from data.problems import DataError
 from data.sources import bag_source, damaged_records, labelled_split
 from data.views.geometry import ViewOptions
 
@@ -66,16 +69,29 @@ class DataAccess:
       patient_feature=options.patient_feature,
     )
 
-  def damaged_records(self):
-    """Returns what is wrong with the records of the splits that were opened.
+  @contextlib.contextmanager
+  def damage_explained(self):
+    """Says which record it was, where TensorFlow stumbles over a damaged one.
 
-    They are read whole for it; see `damaged_records.find`.
+    Raises:
+      DataError: on leaving, in place of TensorFlow's error.
     """
-    return [
-      line
-      for folder, split in self._opened
-      for line in damaged_records.find(folder, split)
-    ]
+    try:
+      yield
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+      damaged = [
+        line
+        for folder, split in self._opened
+        for line in damaged_records.find(folder, split)
+      ]
+      if not damaged:
+        raise
+      lines = "\n- ".join(damaged)
+      raise DataError(
+        f"Expected sound records. Received: damaged ones:\n- {lines}\n"
+        "Copy or build the data set again; what was saved before is kept. "
+        "--on_bad_record=skip leaves out what does not match its checksum."
+      ) from error
 
   def pairs(self, source):
     """Returns the `pairs.PairBatches` of a source to pretrain on."""

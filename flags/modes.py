@@ -8,6 +8,14 @@ TRAIN = ("pretrain", "finetune")
 USES_RUN = ("eval", "export", "predict")
 _SCORES = (*TRAIN, "eval")
 
+# What may differ when a run is resumed: how long (more, not less), how often,
+# on what, and where the same data lie.
+_MAY_CHANGE = frozenset(
+  "train_steps train_epochs log_steps checkpoint_steps checkpoint_epochs "
+  "keep_checkpoint_max eval_batch_size eval_split on_bad_record strategy "
+  "tpu_name data_dir model_dir checkpoint checkpoint_parts demo remat".split()
+)
+
 # By the module that defines a flag; `_OWN` has the exceptions.
 _OF_MODULE = {
   "run": ALL,
@@ -55,3 +63,9 @@ def of(name, module):
     module: name of the module of `flags` that defines it.
   """
   return _OWN.get(name, _OF_MODULE[module])
+
+
+def may_change(mode):
+  """Returns the flags that may differ when a run is resumed."""
+  # What picks the checkpoint of fine-tuning stays what it was.
+  return _MAY_CHANGE - {"eval_split"} if mode == "finetune" else _MAY_CHANGE
