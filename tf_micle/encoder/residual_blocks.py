@@ -22,7 +22,8 @@ _SIMCLR = VARIANTS["simclr"]
 class _Block(tf.keras.layers.Layer):
   """A residual block: relu(residual(x) + shortcut(x)).
 
-  `residual` and `shortcut` are lists of layers, in order of use.
+  `residual` and `shortcut` are lists of layers, in order of use; each kind of
+  block makes its own `residual`.
 
   Args:
     filters: of the block's 3x3 convolutions.
@@ -66,10 +67,6 @@ class _Block(tf.keras.layers.Layer):
         self._conv(filters_out, 1, strides_left, name="shortcut_conv"),
         self._batch_norm(relu=False, name="shortcut_bn"),
       ]
-    self.residual = self._residual_layers(filters, strides, sk_ratio)
-
-  def _residual_layers(self, filters, strides, sk_ratio) -> list:
-    raise NotImplementedError
 
   def _conv(self, *args, **kwargs):
     bias = self._variant.conv_bias
@@ -119,9 +116,9 @@ class ResidualBlock(_Block):
   `sk_ratio` only changes its shortcut, as in SimCLR. See `_Block` for `Args`.
   """
 
-  def _residual_layers(self, filters, strides, sk_ratio):
-    del sk_ratio
-    return [
+  def __init__(self, filters: int, strides: int, *args, **kwargs):
+    super().__init__(filters, strides, *args, **kwargs)
+    self.residual = [
       self._conv(filters, 3, strides, name="conv1"),
       self._batch_norm(name="bn1"),
       self._conv(filters, 3, name="conv2"),
@@ -141,7 +138,18 @@ class BottleneckBlock(_Block):
 
   expansion = 4
 
-  def _residual_layers(self, filters, strides, sk_ratio):
+  def __init__(
+    self,
+    filters: int,
+    strides: int,
+    use_projection: bool,
+    sk_ratio: float,
+    *args,
+    **kwargs,
+  ):
+    super().__init__(
+      filters, strides, use_projection, sk_ratio, *args, **kwargs
+    )
     first = 1
     if self._variant.stride_in_first:
       first, strides = strides, 1
@@ -161,7 +169,7 @@ class BottleneckBlock(_Block):
         self._conv(filters, 3, strides, name="conv2"),
         self._batch_norm(name="bn2"),
       ]
-    return [
+    self.residual = [
       self._conv(filters, 1, first, name="conv1"),
       self._batch_norm(name="bn1"),
       *middle,
