@@ -16,12 +16,13 @@ import json
 import os
 import pathlib
 import resource
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from benchmarks import new_process
 
 VIEWS, WIDTH, BLOCK, STEPS = (8192, 16384), 128, 1024, 8
 KINDS = ("whole", "blocked", "recompute")
@@ -97,17 +98,6 @@ def peak():
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def in_process(*case):
-  """Returns what `measure` does, of a new process."""
-  done = subprocess.run(
-    [sys.executable, __file__, json.dumps(case)],
-    check=True,
-    capture_output=True,
-    text=True,
-  )
-  return json.loads(done.stdout.splitlines()[-1])
-
-
 def main():
   """Prints a line a case, with ratios to the blocked softmax."""
   if len(sys.argv) > 1:
@@ -115,7 +105,7 @@ def main():
     return
   for xla in (False, True):
     for views in VIEWS:
-      found = {kind: in_process(kind, views, xla) for kind in KINDS}
+      found = {kind: new_process.measured(kind, views, xla) for kind in KINDS}
       for kind, (seconds, memory) in found.items():
         of_time, of_memory = (
           mine / blocked

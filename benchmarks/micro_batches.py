@@ -13,13 +13,13 @@ import json
 import os
 import pathlib
 import resource
-import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).parent.parent
-sys.path.insert(0, os.fspath(ROOT))
+sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from benchmarks import new_process
 
 DEPTH, SIZE, MICRO = 50, 96, 16
 LARGE, FITS = 1024, 64
@@ -79,31 +79,20 @@ def measure(batch, micro, repeats):
   }
 
 
-def in_process(batch, micro, repeats):
-  """Returns what `measure` does, of a new process."""
-  done = subprocess.run(
-    [sys.executable, __file__, json.dumps([batch, micro, repeats])],
-    check=True,
-    capture_output=True,
-    text=True,
-  )
-  return json.loads(done.stdout.splitlines()[-1])
-
-
 def main():
   """Prints the two ratios and what they are ratios of."""
   if len(sys.argv) > 1:
     print(json.dumps(measure(*json.loads(sys.argv[1]))))
     return
-  small = in_process(MICRO, None, 1)
-  large = in_process(LARGE, MICRO, 0)
+  small = new_process.measured(MICRO, None, 1)
+  large = new_process.measured(LARGE, MICRO, 0)
   print(
     f"memory: {LARGE} pairs in micro-batches of {MICRO}: "
     f"{large['peak']:.0f} MB; a batch of {MICRO}: {small['peak']:.0f} MB; "
     f"{large['peak'] / small['peak']:.2f} x"
   )
-  plain = in_process(FITS, None, REPEATS)
-  parts = in_process(FITS, MICRO, REPEATS)
+  plain = new_process.measured(FITS, None, REPEATS)
+  parts = new_process.measured(FITS, MICRO, REPEATS)
   print(
     f"time: {FITS} pairs in micro-batches of {MICRO}: "
     f"{parts['seconds']:.2f} s, {parts['peak']:.0f} MB; "

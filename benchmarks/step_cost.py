@@ -17,11 +17,12 @@ import os
 import pathlib
 import resource
 import statistics
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
+
+from benchmarks import new_process
 
 PAIRS, SIZE, STEPS = 16, 224, 6
 
@@ -102,17 +103,6 @@ def fastest():
   return precision.choose("auto", None)[0]
 
 
-def in_process(*case):
-  """Returns a case's median time in s and its peak memory in MB."""
-  done = subprocess.run(
-    [sys.executable, __file__, json.dumps(case)],
-    check=True,
-    stdout=subprocess.PIPE,
-    text=True,
-  )
-  return json.loads(done.stdout.splitlines()[-1])
-
-
 def main():
   """Prints a line a precision."""
   if len(sys.argv) > 1:
@@ -122,14 +112,14 @@ def main():
     print(json.dumps([seconds, peak]))
     return
   for precision in dict.fromkeys(("float32", fastest())):
-    alone, _ = in_process("bare", precision)
-    step, memory = in_process("whole", precision, False)
+    alone, _ = new_process.measured("bare", precision)
+    step, memory = new_process.measured("whole", precision, False)
     print(
       f"{precision}: step {step:.2f} s, encoder alone {alone:.2f} s, "
       f"{step / alone:.2f} x",
       flush=True,
     )
-    again, less = in_process("whole", precision, True)
+    again, less = new_process.measured("whole", precision, True)
     print(
       f"{precision}: --remat {again:.2f} s, {again / step:.2f} x; "
       f"{less:.0f} MB of {memory:.0f} MB, {less / memory:.2f} x",
