@@ -37,7 +37,7 @@ flags.DEFINE_enum(
 flags.DEFINE_string(
   "output",
   None,
-  "File to write, .csv, or .parquet where pyarrow<21 is installed.",
+  "File to write, .csv or .parquet.",
 )
 flags.DEFINE_string(
   "embeddings", None, "An .npz for the features of the images, too."

@@ -1,4 +1,4 @@
-"""Predictions as a Parquet file, where pyarrow is installed."""
+"""Predictions as a Parquet file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tf_micle.system.written_whole import written_whole
 def problem():
   """Returns why Parquet cannot be written, in a list; empty where it can.
 
-  The latest pyarrow, which TFDS brings along, is there and does not import: it
-  needs NumPy 2, and TensorFlow 2.15 NumPy 1.
+  The latest pyarrow, which TFDS would bring without requirements.txt, does not
+  import: it needs NumPy 2, and TensorFlow 2.15 NumPy 1.
   """
   try:
     from pyarrow import csv, parquet  # noqa: F401
