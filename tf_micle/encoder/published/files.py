@@ -48,12 +48,12 @@ def kind(path):
   Args:
     path: a file, a folder, or a checkpoint's prefix.
   """
+  if is_prefix(path):
+    return CHECKPOINT
   names = listed(path)
   if _SAVED_MODEL_FILE in names:
     return SAVED_MODEL
   if any(name.endswith(".index") for name in names):
-    return CHECKPOINT
-  if exists(f"{path}.index"):
     return CHECKPOINT
   if names or not exists(path):
     return None
@@ -61,6 +61,15 @@ def kind(path):
     first = bytes(file.read(_LONGEST))
   matches = (kind for start, kind in _SIGNATURES.items() if start.match(first))
   return next(matches, None)
+
+
+def is_prefix(path):
+  """Whether a path is a checkpoint's prefix.
+
+  To be asked before `listed`: a file system without folders may take a prefix
+  for one.
+  """
+  return exists(f"{path}.index")
 
 
 def exists(path):

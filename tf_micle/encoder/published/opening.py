@@ -127,7 +127,7 @@ def newest(path):
   Args:
     path: a folder with a checkpoint, or a checkpoint's prefix.
   """
-  names = files.listed(path)
+  names = () if files.is_prefix(path) else files.listed(path)
   prefixes = [n.removesuffix(".index") for n in names if n.endswith(".index")]
   if not prefixes:
     return path
@@ -142,7 +142,8 @@ def _step(prefix):
 
 def _reader(prefix):
   try:
-    return tf.train.load_checkpoint(prefix)
+    # `tf.train.load_checkpoint` would ask whether it is a folder.
+    return tf.compat.v1.train.NewCheckpointReader(prefix)
   except _READ_ERRORS as error:
     raise WeightsError(
       f"Received: {prefix}, which is damaged or not all there ({error})"
