@@ -11,6 +11,7 @@ import pytest
 from tf_micle.evaluation import evaluate as evaluation
 from tf_micle.evaluation.predictions import Predictions
 from tf_micle.report import page as report_page
+from tf_micle.report.study import Study, WrongCase
 
 NAN = np.nan
 HOSTILE = (
@@ -62,10 +63,11 @@ def findings():
 
 @pytest.fixture
 def page(tmp_path):
-  def go(predictions, other=None, **changes):
+  def go(predictions, other=None, warnings=(), **changes):
     result = evaluation.evaluate(predictions, samples=20, other=other)
     path = tmp_path / "report.html"
-    report_page.write(path, result=result, predictions=predictions, **changes)
+    study = Study(result, predictions, **changes)
+    report_page.write(path, study, warnings=warnings)
     assert sorted(tmp_path.iterdir()) == [path]
     return result, Page(path.read_text(encoding="utf-8"))
 
@@ -115,7 +117,7 @@ class Page(html.parser.HTMLParser):
 
 def case(text="x"):
   image = np.zeros((20, 30, 3), np.uint8)
-  return report_page.WrongCase(image, text, text, text, text, 0.01)
+  return WrongCase(image, text, text, text, text, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def case(text="x"):
 )
 def test_the_page_stands_alone_and_says_the_numbers(page, predictions):
   result, shown = page(
-    predictions, wrong_cases=[case()], title_facts={"data": "site/test"}
+    predictions, wrong_cases=[case()], facts={"data": "site/test"}
   )
   assert "script" not in shown.tags
   assert all(one.startswith(("data:image/", "#")) for one in shown.loads)
@@ -154,7 +156,7 @@ def test_names_from_data_are_shown_and_never_run(page):
   _, shown = page(
     predictions,
     wrong_cases=[case(text) for text in HOSTILE],
-    title_facts={"data": HOSTILE[0], "checkpoint": HOSTILE[2]},
+    facts={"data": HOSTILE[0], "checkpoint": HOSTILE[2]},
     warnings=HOSTILE,
   )
   assert "script" not in shown.tags
@@ -203,7 +205,5 @@ def test_an_interval_of_no_width_is_exact_or_marked(page):
 def test_a_result_of_other_predictions_is_refused(page, tmp_path):
   result = evaluation.evaluate(findings(), samples=5)
   with pytest.raises(ValueError, match="Expected the predictions"):
-    report_page.write(
-      tmp_path / "r.html", result=result, predictions=multi_class()
-    )
+    report_page.write(tmp_path / "r.html", Study(result, multi_class()))
   assert not list(tmp_path.iterdir())

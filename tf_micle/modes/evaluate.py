@@ -13,6 +13,7 @@ from tf_micle.evaluation import saved, scoring
 from tf_micle.evaluation.summary import summary
 from tf_micle.loading.opened import open_run
 from tf_micle.report import page as report_page
+from tf_micle.report.study import Study, WrongCase
 from tf_micle.runs import folder as run_folder
 from tf_micle.runs import initial_weights, provenance, trained_on
 from tf_micle.system.input_error import InputError
@@ -95,10 +96,12 @@ def run(mode, strategy, data, problems, *, own_data):
   os.makedirs(folder, exist_ok=True)
   report_page.write(
     os.path.join(folder, "report.html"),
-    result=result,
-    predictions=predictions,
-    wrong_cases=_wrong_cases(predictions, images),
-    title_facts=result["provenance"],
+    Study(
+      result,
+      predictions,
+      _wrong_cases(predictions, images),
+      result["provenance"],
+    ),
     warnings=warnings,
   )
   saved.save(result, predictions, folder)
@@ -196,7 +199,7 @@ def _wrong_cases(predictions, images):
     return predictions.labels[item, class_] == 1
 
   return [
-    report_page.WrongCase(
+    WrongCase(
       image=pictures[place_of[item]],
       row=predictions.row[item],
       patient_id=predictions.patient_id[item],

@@ -60,12 +60,14 @@ class Curve:
     y: (k,) in [0, 1].
     color: as matplotlib and CSS read it.
     dash: lengths of strokes and gaps, in line widths; empty: solid.
+    guess: the height that guessing has, drawn as a thin line, or None.
   """
 
   x: np.ndarray
   y: np.ndarray
   color: str = COLORS[0]
   dash: tuple[float, ...] = ()
+  guess: float | None = None
 
 
 def roc(curves: list[Curve], specificity: float, *, small: bool = False) -> str:
@@ -87,20 +89,15 @@ def roc(curves: list[Curve], specificity: float, *, small: bool = False) -> str:
     return _svg(figure)
 
 
-def precision_recall(
-  curves: list[Curve], prevalence: float | None, *, small: bool = False
-) -> str:
+def precision_recall(curves: list[Curve], *, small: bool = False) -> str:
   """Precision-recall curves; returns SVG.
 
   Args:
     curves: of (recall, precision), recall falling.
-    prevalence: the precision of guessing, drawn as a line; None: no line.
     small: as in `roc`.
   """
   with matplotlib.rc_context(_STYLE):
     figure, axes = _square(small)
-    if prevalence is not None:
-      axes.axhline(prevalence, color=_GRAY, linewidth=0.8)
     # Steps, as average precision sums them.
     _draw(axes, curves, small, drawstyle="steps-post")
     axes.set_xlabel("Recall (sensitivity)")
@@ -180,6 +177,8 @@ def _square(small, below=0.0):
 def _draw(axes, curves, small, drawstyle):
   width = 1.2 if small else 1.6
   for curve in curves:
+    if curve.guess is not None:
+      axes.axhline(curve.guess, color=curve.color, linewidth=0.6, alpha=0.7)
     axes.plot(
       curve.x,
       curve.y,
