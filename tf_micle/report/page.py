@@ -60,7 +60,7 @@ def write(
   sections = report_sections.of(study)
   page = template.render(
     title=study.facts.get("data"),
-    lead=_lead(study),
+    lead=lead(study),
     sections=sections,
     no_width=intervals.NO_WIDTH,
     warnings=warnings,
@@ -87,7 +87,7 @@ def _check(result, predictions):
     )
 
 
-def _lead(study):
+def lead(study: Study) -> str:
   """What was evaluated, in a sentence."""
   unit, found = study.unit, study.result[study.unit]
   of = f" of {counted(found['patients'], 'patient')}" * (unit != "patient")

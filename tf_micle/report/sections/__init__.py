@@ -4,27 +4,35 @@ from __future__ import annotations
 
 from tf_micle.report.sections import (
   calibration,
+  checklists,
   classes,
   comparison,
   confusion,
   curves,
+  decisions,
   groups,
   methods,
+  net_benefit,
   numbers,
   provenance,
+  summary,
   wrong,
 )
 
 _ORDER = (
+  summary,
   numbers,
   comparison,
+  decisions,
   classes,
   curves,
   confusion,
   calibration,
+  net_benefit,
   groups,
   wrong,
   methods,
+  checklists,
   provenance,
 )
 

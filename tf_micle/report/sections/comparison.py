@@ -11,6 +11,8 @@ def section(study):
   difference = study.result.get("difference")
   if not difference:
     return None
+  if not study.result.get("paired", True):
+    return _two_sites(study, difference)
   other = study.facts.get("compared_with")
   named = f" ({other})" if other else ""
   blocks = [
@@ -20,6 +22,26 @@ def section(study):
       f"where the {study.interval} interval excludes 0."
     )
   ]
+  blocks += _tables(study, difference)
+  return Section(
+    "comparison", "Comparison with another model", "Comparison", blocks
+  )
+
+
+def _two_sites(study, difference):
+  words = (
+    "These data minus the other evaluation’s "
+    f"({study.facts.get('compared_with')}). The two are of other patients, so "
+    "the difference is unpaired: the patients of each are resampled apart. Of "
+    "one model it is what a change of site costs (a drop is negative); it "
+    "holds whatever differs between the two, the mix of patients too."
+  )
+  blocks = [Text(words), *_tables(study, difference)]
+  return Section("comparison", "Two data sets", "Comparison", blocks)
+
+
+def _tables(study, difference):
+  blocks = []
   for level, part in difference.items():
     rows = [
       _row(name, part[key], lower)
@@ -33,9 +55,7 @@ def section(study):
     columns = ["Metric", study.column("Difference"), "What it says"]
     label = f"Difference per {level}"
     blocks += [Heading(f"Per {level}"), Table(label, columns, rows)]
-  return Section(
-    "comparison", "Comparison with another model", "Comparison", blocks
-  )
+  return blocks
 
 
 def _row(name, entry, lower_is_better):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tf_micle.evaluation import curves
+from tf_micle.evaluation import bands, curves
 from tf_micle.report import charts, tables
 from tf_micle.report.blocks import (
   Cell,
@@ -18,19 +18,26 @@ from tf_micle.report.blocks import (
 _STYLES = list(zip(charts.COLORS, charts.DASHES))
 _GUESSING = (
   "The dotted line marks {} specificity, the diagonal is guessing; so is the "
-  "thin line of precision, at the prevalence."
+  "thin line of precision, at the prevalence. Bands are {} intervals over "
+  "patients, point by point."
 )
 
 
 def section(study):
   """Returns the `Section`: of few classes charts of all, else two a class."""
-  points = {
-    level: (
-      curves.roc_points(one.labels, one.probabilities),
-      curves.precision_recall_points(one.labels, one.probabilities),
+  drawn = study.result["bootstrap"]
+  points = {}
+  for level, one in study.at.items():
+    found = bands.bands(one, samples=drawn["samples"], seed=drawn["seed"])
+    points[level] = (
+      list(zip(curves.roc_points(one.labels, one.probabilities), found["roc"])),
+      list(
+        zip(
+          curves.precision_recall_points(one.labels, one.probabilities),
+          found["pr"],
+        )
+      ),
     )
-    for level, one in study.at.items()
-  }
   # As many curves as there are colours to tell them apart.
   few = len(study.names) <= len(_STYLES)
   blocks = (_together if few else _apart)(study, points)
@@ -39,7 +46,7 @@ def section(study):
 
 
 def _together(study, points):
-  blocks = [Text(_GUESSING.format(study.specificity))]
+  blocks = [Text(_GUESSING.format(study.specificity, study.interval))]
   named = ", ".join(study.names)
   for level, (roc, pr) in points.items():
     shares = _prevalence(study, level)
@@ -82,7 +89,7 @@ def _apart(study, points):
   for c, name in enumerate(study.names):
     drawn = []
     roc, pr = ([points[level][kind][c] for level in points] for kind in (0, 1))
-    if any(one is not None for one in roc):
+    if any(one is not None for one, _ in roc):
       shares = [_prevalence(study, level)[c] for level in points]
       specificity = study.result["specificity"]
       drawn = [
@@ -103,7 +110,9 @@ def _apart(study, points):
     if not drawn:
       lines.insert(0, "No curves: there are no positives, or no negatives.")
     figures.append(Figure(drawn, Cell(name), lines))
-  words = f"{_GUESSING.format(study.specificity)} Lines are {legend}."
+  words = (
+    f"{_GUESSING.format(study.specificity, study.interval)} Lines are {legend}."
+  )
   return [Text(words), Figures("Curves", figures, "panels")]
 
 
@@ -115,8 +124,8 @@ def _drawn(found, guesses=None):
   """`charts.Curve`s of those that are defined."""
   guesses = guesses or [None] * len(found)
   return [
-    charts.Curve(*one, *look, guess=guess)
-    for one, look, guess in zip(found, _STYLES, guesses)
+    charts.Curve(*one, *look, guess=guess, band=(bands.GRID, *band))
+    for (one, band), look, guess in zip(found, _STYLES, guesses)
     if one is not None
   ]
 
