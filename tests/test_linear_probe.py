@@ -1,15 +1,16 @@
 """Linear probe, then fine-tuning; and a learning rate of the encoder's own."""
 
-import json
-
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
+from absl import flags
 from test_exact_resume import assert_same
 from test_finetuning import batch
 
 import run
+from flags import sweep
+from flags.problems import UsageError
 from tf_micle.classifier.build import build_classifier
 
 PROBE, STEPS = 2, 4
@@ -148,7 +149,7 @@ def test_a_run_that_is_killed_in_either_phase(finetune, tmp_path, capsys):
   assert finetune("whole") == run.DONE
   assert finetune("parts") == run.DONE
   folder = tmp_path / "parts" / "checkpoints"
-  for last in (PROBE + 1, PROBE, PROBE - 1):
+  for last in (PROBE + 1, PROBE - 1):
     for step in range(last + 1, STEPS + 1):
       for path in folder.glob(f"ckpt-{step}.*"):
         path.unlink()
@@ -178,10 +179,11 @@ def test_what_would_do_nothing_is_refused(finetune, tmp_path, capsys):
   assert not (tmp_path / "tuned").exists()
 
 
-def test_a_sweep_names_them(finetune, tmp_path):
-  (tmp_path / "grid").write_text("--linear_probe_steps=0,1\n--encoder_rate=1\n")
-  told = {"linear_probe_steps": None, "encoder_rate": None, "train_steps": 2}
-  told["select_by"] = "mean_auroc"
-  assert finetune(sweep=tmp_path / "grid", **told) == run.DONE
-  result = json.loads((tmp_path / "tuned" / "sweep.json").read_text())
-  assert [row["status"] for row in result["arms"]] == [run.DONE] * 2
+def test_a_sweep_names_them(tmp_path):
+  path = tmp_path / "grid"
+  path.write_text("--linear_probe_steps=0,100\n--encoder_rate=0.1,1\n")
+  assert len(sweep.read(str(path), flags.FLAGS)) == 4
+  path.write_text("--linear_probe_steps=-1\n--encoder_rate=0.1,0\n")
+  with pytest.raises(UsageError) as refused:
+    sweep.read(str(path), flags.FLAGS)
+  assert len(refused.value.problems) == 2

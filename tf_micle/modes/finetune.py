@@ -62,7 +62,7 @@ def plan(pick, data, seen, problems):
         f"--linear_probe_steps={options.linear_probe_steps}"
       )
       problems.stop_if_any()
-  _say_what_is_learnt(split, train_steps, options.linear_probe_steps)
+  _say_what_is_learnt(split, train_steps)
   classes = {"task": source.task, "class_names": source.class_names}
   return Plan(
     source=split.source,
@@ -150,18 +150,13 @@ def _check_leakage(own, seen, problems):
     logging.warning("%s", warning)
 
 
-def _say_what_is_learnt(split, train_steps, probe_steps):
+def _say_what_is_learnt(split, train_steps):
   logging.info(
     "Fine-tuning on %s of %s, for %s.",
     counted(split.num_items, f"labelled {split.unit}"),
     counted(len(set(split.table.patient_id)), "patient"),
     counted(train_steps, "step"),
   )
-  if probe_steps:
-    logging.info(
-      "The first %s train the classifier's head only.",
-      counted(probe_steps, "step"),
-    )
   if split.left_out:
     several = ", or images of several" if split.unit == "bag" else ""
     logging.info(
