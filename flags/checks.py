@@ -30,6 +30,7 @@ _RANGES = {
 EITHER_OR = {
   "train_steps": "train_epochs",
   "checkpoint_steps": "checkpoint_epochs",
+  "warmup_steps": "warmup_epochs",
 }
 
 

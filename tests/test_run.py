@@ -126,12 +126,18 @@ def test_a_finished_run_is_left_as_it_is(pretrain, tmp_path):
   assert pretrain(train_steps=1) == run.BAD_USE
 
 
-def test_the_logged_learning_rate_is_the_one_that_was_used(pretrain, tmp_path):
-  changes = {"learning_rate": 0.5, "warmup_epochs": 0.0, "train_steps": 4}
-  assert pretrain(**changes) == run.DONE
+@pytest.mark.parametrize(
+  ("warmup", "expected"),
+  [
+    ({"warmup_epochs": 0.0}, 0.25 * (1 + np.cos(np.pi * np.arange(4) / 4))),
+    ({"warmup_epochs": None, "warmup_steps": 2}, [0, 0.25, 0.5, 0.25]),
+  ],
+)
+def test_the_logged_learning_rate_is_the_one_that_was_used(
+  pretrain, tmp_path, warmup, expected
+):
+  assert pretrain(**warmup, learning_rate=0.5, train_steps=4) == run.DONE
   logged = [row["learning_rate"] for row in run_log.read(tmp_path / "run")]
-  steps = np.arange(4)
-  expected = 0.25 * (1 + np.cos(np.pi * steps / 4))
   np.testing.assert_allclose(logged, expected, rtol=1e-5)
 
 

@@ -49,6 +49,7 @@ class PretrainOptions(TrainingOptions):
   micro_batch_size: int | None = None
   # Runs that were saved before there were others are SimCLR's.
   resnet_variant: str = "simclr"
+  warmup_steps: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,3 +65,4 @@ class FinetuneOptions(TrainingOptions):
   class_weights: str
   focal_gamma: float
   resnet_variant: str = "simclr"
+  warmup_steps: int | None = None

@@ -11,7 +11,8 @@ def build_optimizer(options, variables, *, steps_per_epoch, train_steps):
   Args:
     options: `options.TrainingOptions`.
     variables: what it will update.
-    steps_per_epoch: what `warmup_epochs` counts in.
+    steps_per_epoch: what `warmup_epochs` counts in, where there are no
+      `warmup_steps`.
     train_steps: where the learning rate ends.
   """
   peak = schedules.scaled_learning_rate(
@@ -19,10 +20,11 @@ def build_optimizer(options, variables, *, steps_per_epoch, train_steps):
     batch_size=options.train_batch_size,
     scaling=options.learning_rate_scaling,
   )
+  warmup_steps = options.warmup_steps
+  if warmup_steps is None:
+    warmup_steps = round(options.warmup_epochs * steps_per_epoch)
   rate = schedules.WarmUpCosine(
-    peak,
-    warmup_steps=round(options.warmup_epochs * steps_per_epoch),
-    total_steps=train_steps,
+    peak, warmup_steps=warmup_steps, total_steps=train_steps
   )
   return optimizers.make_optimizer(
     options.optimizer,

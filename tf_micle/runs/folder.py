@@ -22,6 +22,7 @@ BEFORE = {
   "loss_reduction": "anchors",
   "min_object_covered": 0.0,
   "resnet_variant": "simclr",
+  "warmup_steps": None,
 }
 _KINDS = {dict: "object", list: "list"}
 _INDEX = re.compile(r"ckpt-([0-9]+)\.index")
