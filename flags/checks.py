@@ -97,6 +97,7 @@ def problems(v, given, *, modes, runs):
       "lars, momentum or adam for pretraining",
       "optimizer",
     )
+    _check_objective(v, expect)
   elif v["checkpoint"] and v["model_dir"]:
     expect(
       _inside(v["checkpoint"], v["model_dir"]),
@@ -179,6 +180,15 @@ def _check_finetuning(v, given, expect):
     "ft_proj_selector",
     "proj_head_mode",
     "num_proj_layers",
+  )
+
+
+def _check_objective(v, expect):
+  expect(
+    not (v["mask_same_patient"] and v["dataset"] and not v["patient_feature"]),
+    "--patient_feature, which says whose image it is",
+    "mask_same_patient",
+    "dataset",
   )
 
 

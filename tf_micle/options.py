@@ -47,6 +47,8 @@ class PretrainOptions(TrainingOptions):
   hidden_norm: bool
   loss_reduction: str = "pairs"
   micro_batch_size: int | None = None
+  mask_same_patient: bool = False
+  decoupled_loss: bool = False
   # Runs that were saved before there were others are SimCLR's.
   resnet_variant: str = "simclr"
   warmup_steps: int | None = None

@@ -58,6 +58,8 @@ def build_contrastive_model(
     temperature=options.temperature,
     normalize=options.hidden_norm,
     loss_reduction=options.loss_reduction,
+    mask_same_patient=options.mask_same_patient,
+    decoupled=options.decoupled_loss,
     l2=l2,
     probe=parts.get("probe"),
     micro_batch_size=options.micro_batch_size,

@@ -23,6 +23,8 @@ BEFORE = {
   "min_object_covered": 0.0,
   "resnet_variant": "simclr",
   "warmup_steps": None,
+  "mask_same_patient": False,
+  "decoupled_loss": False,
 }
 _KINDS = {dict: "object", list: "list"}
 _INDEX = re.compile(r"ckpt-([0-9]+)\.index")
