@@ -9,7 +9,7 @@ import os
 import tensorflow as tf
 from absl import logging
 
-from data.batches import images, item_stream, labelled, pairs
+from data.batches import images, item_stream, labelled, pair_rules, pairs
 from data.demo import dataset as demo_dataset
 from data.problems import DataError
 from data.sources import bag_source, damaged_records, labelled_split
@@ -26,6 +26,10 @@ class DataOptions:
   on_bad_record: str
   patient_feature: str | None
   use_micle: bool
+  views_per_bag: int
+  micle_weight: float | None
+  pair_by: str | None
+  pair_across: str | None
   unit: str
   uncertain: str
   bag_views: int
@@ -95,8 +99,17 @@ class DataAccess:
 
   def pairs(self, source):
     """Returns the `pairs.PairBatches` of a source to pretrain on."""
+    options = self._options
     return pairs.PairBatches(
-      source, self._batches(), use_micle=self._options.use_micle
+      source,
+      self._batches(),
+      use_micle=options.use_micle,
+      rules=pair_rules.PairRules(
+        options.views_per_bag,
+        options.micle_weight,
+        options.pair_by,
+        options.pair_across,
+      ),
     )
 
   def labelled(self, source):

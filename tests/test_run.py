@@ -229,6 +229,28 @@ def test_what_workers_cannot_do_is_said(
   assert said in capsys.readouterr().err
 
 
+def test_objectives_that_make_no_sense_together_are_told_at_once(capsys):
+  status = tiny.command(
+    **{"views_per_bag": 3, "micle_weight": 1.5, "mask_same_patient": True},
+    **{"pair_by": "eye", "pair_across": "eye", "dataset": "some"},
+    **{"warmup_steps": 3},  # --warmup_epochs is given too.
+  )
+  printed = capsys.readouterr().err
+  assert status == run.BAD_USE
+  for said in (
+    "0 <= micle_weight <= 1",
+    *(
+      f"--{name} {what}"
+      for name in ("micle_weight", "pair_by", "pair_across")
+      for what in ("together with --use_micle", "with --views_per_bag=2 only")
+    ),
+    "different columns. Received: --pair_by=eye, --pair_across=eye",
+    "--patient_feature, which says whose image it is",
+    "--warmup_steps or --warmup_epochs, not both",
+  ):
+    assert said in printed, printed
+
+
 def test_values_and_files_are_reported_together(capsys, tmp_path):
   status = tiny.command(
     temperature=0,

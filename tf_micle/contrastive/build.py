@@ -60,6 +60,7 @@ def build_contrastive_model(
     loss_reduction=options.loss_reduction,
     mask_same_patient=options.mask_same_patient,
     decoupled=options.decoupled_loss,
+    micle_weight=options.micle_weight,
     l2=l2,
     probe=parts.get("probe"),
     micro_batch_size=options.micro_batch_size,

@@ -44,6 +44,7 @@ class ContrastiveModel(tf.keras.Model):
     loss_reduction="pairs",
     mask_same_patient=False,
     decoupled=False,
+    micle_weight=None,
     l2=0.0,
     probe=None,
     micro_batch_size=None,
@@ -62,6 +63,8 @@ class ContrastiveModel(tf.keras.Model):
       mask_same_patient: whether views of an anchor's patient are left out of
         its negatives.
       decoupled: whether NT-Xent leaves positives out of its denominator.
+      micle_weight: of `nt_xent.mixture`, for batches with v = 3; None: NT-Xent
+        of all views.
       l2: coefficient of `optimizers.l2_penalty` in the loss.
       probe: (n, f) to logits (n, classes), or None.
       micro_batch_size: pairs whose activations are alive at a time, a divisor
@@ -74,8 +77,11 @@ class ContrastiveModel(tf.keras.Model):
     self.projection_head = projection_head
     self.probe = probe
     self._photometry_options = photometry_options
+    loss = nt_xent.nt_xent
+    if micle_weight is not None:
+      loss = functools.partial(nt_xent.mixture, micle_weight=micle_weight)
     self._loss = functools.partial(
-      nt_xent.nt_xent,
+      loss,
       temperature=temperature,
       normalize=normalize,
       reduction=loss_reduction,

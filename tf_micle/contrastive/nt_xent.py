@@ -145,10 +145,9 @@ def _gather(rows):
     return rows
   # Of several workers it refuses a tensor that is an input of the step.
   gathered = context.all_gather(tf.identity(rows), axis=0)
-  if rows.shape[0]:  # The static shape is lost.
-    whole = rows.shape[0] * context.num_replicas_in_sync
-    gathered = tf.ensure_shape(gathered, (whole, *rows.shape[1:]))
-  return gathered
+  # The static shape is lost.
+  whole = (rows.shape[0] or 0) * context.num_replicas_in_sync
+  return tf.ensure_shape(gathered, (whole or None, *rows.shape[1:]))
 
 
 def _replica():
