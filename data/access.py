@@ -9,7 +9,8 @@ import os
 import tensorflow as tf
 from absl import logging
 
-from data.batches import images, item_stream, labelled, pair_rules, pairs
+from data.batches import images, item_stream, labelled, pairs
+from data.batches.pair_rules import PairRules
 from data.demo import dataset as demo_dataset
 from data.problems import DataError
 from data.sources import bag_source, damaged_records, labelled_split
@@ -26,10 +27,6 @@ class DataOptions:
   on_bad_record: str
   patient_feature: str | None
   use_micle: bool
-  views_per_bag: int
-  micle_weight: float | None
-  pair_by: str | None
-  pair_across: str | None
   unit: str
   uncertain: str
   bag_views: int
@@ -44,10 +41,13 @@ class DataOptions:
 class DataAccess:
   """Opens splits and makes batches of them; `run.py` hands it to the modes."""
 
-  def __init__(self, options: DataOptions, views: ViewOptions):
+  def __init__(
+    self, options: DataOptions, views: ViewOptions, rules: PairRules
+  ):
     """Takes the options; opens nothing yet."""
     self._options = options
     self._views = views
+    self._rules = rules
     self._opened = []
 
   def open(self, split):
@@ -99,17 +99,11 @@ class DataAccess:
 
   def pairs(self, source):
     """Returns the `pairs.PairBatches` of a source to pretrain on."""
-    options = self._options
     return pairs.PairBatches(
       source,
       self._batches(),
-      use_micle=options.use_micle,
-      rules=pair_rules.PairRules(
-        options.views_per_bag,
-        options.micle_weight,
-        options.pair_by,
-        options.pair_across,
-      ),
+      use_micle=self._options.use_micle,
+      rules=self._rules,
     )
 
   def labelled(self, source):

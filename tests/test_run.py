@@ -196,6 +196,25 @@ def test_selective_kernels_and_rotation_step_too(pretrain):
   assert pretrain(**flags_of, image_size=40, train_steps=1) == run.DONE
 
 
+@pytest.mark.parametrize(
+  ("objective", "views"),
+  [
+    ({"views_per_bag": 4, "mask_same_patient": 1, "decoupled_loss": 1}, 4),
+    ({"micle_weight": 0.5}, 3),
+  ],
+)
+@pytest.mark.usefixtures("eagerly")
+def test_every_objective_steps(pretrain, tmp_path, objective, views):
+  """With the probe, whose labels are of all views; the picture shows them."""
+  assert pretrain(**objective, train_steps=1) == run.DONE
+  (row,) = run_log.read(tmp_path / "run")
+  assert np.isfinite(row["contrastive_loss"])
+  assert row["probe_loss"] > 0
+  with Image.open(tmp_path / "run" / "positive_pairs.png") as picture:
+    assert picture.height % (28 + 98 * views) == 0
+  assert pretrain(**objective, temperature=1, train_steps=1) == run.BAD_USE
+
+
 def test_all_mistakes_in_flags_are_reported_at_once(capsys):
   status = tiny.command(train_batch_sise=3, image_size="abc", optimizer="sgd")
   printed = capsys.readouterr().err
