@@ -304,6 +304,7 @@ def _strategy(options, problems):
 
 def _data(options, problems):
   from data import access
+  from data.batches.pair_rules import PairRules
   from data.views import geometry
 
   if options.demo:
@@ -315,6 +316,7 @@ def _data(options, problems):
   return access.DataAccess(
     reader.pick(access.DataOptions, options),
     reader.pick(geometry.ViewOptions, options),
+    reader.pick(PairRules, options),
   )
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from data.batches import images, item_stream, labelled, pairs
+from data.batches.pair_rules import PairRules
 from data.demo import dataset as demo_dataset
 from data.problems import DataError
 from data.sources import bag_source, damaged_records, labelled_split
@@ -40,10 +41,13 @@ class DataOptions:
 class DataAccess:
   """Opens splits and makes batches of them; `run.py` hands it to the modes."""
 
-  def __init__(self, options: DataOptions, views: ViewOptions):
+  def __init__(
+    self, options: DataOptions, views: ViewOptions, rules: PairRules
+  ):
     """Takes the options; opens nothing yet."""
     self._options = options
     self._views = views
+    self._rules = rules
     self._opened = []
 
   def open(self, split):
@@ -96,7 +100,10 @@ class DataAccess:
   def pairs(self, source):
     """Returns the `pairs.PairBatches` of a source to pretrain on."""
     return pairs.PairBatches(
-      source, self._batches(), use_micle=self._options.use_micle
+      source,
+      self._batches(),
+      use_micle=self._options.use_micle,
+      rules=self._rules,
     )
 
   def labelled(self, source):

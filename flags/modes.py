@@ -23,6 +23,7 @@ _OF_MODULE = {
   "augmentation": TRAIN,
   "model": TRAIN,
   "training": TRAIN,
+  "objective": ("pretrain",),
   "finetuning": ("finetune",),
   "evaluation": ("eval",),
   "exporting": ("export",),

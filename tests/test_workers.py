@@ -22,6 +22,8 @@ STEPS = 20
 # within a few steps.
 FLAGS = {
   **{"use_micle": True, "train_steps": STEPS, "log_steps": 1},
+  # Gathers what is no output of the network, too.
+  "mask_same_patient": True,
   **{"read_parts": 2, "checkpoint_steps": 10},
   **{"train_batch_size": 8, "temperature": 0.5, "width_multiplier": 0.25},
   **{"optimizer": "momentum", "learning_rate": 0.0001},

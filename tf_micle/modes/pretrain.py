@@ -60,7 +60,7 @@ def plan(pick, data, seen, problems):
     # Published weights, and fine-tuned runs, may have no projection head.
     starts={"encoder": False, "projection_head": True},
     batches=batches,
-    images_per_step=2 * options.train_batch_size,
+    images_per_step=batches.views_per_item * options.train_batch_size,
     picture="positive_pairs",
     validate=probed and functools.partial(_probe_accuracy, data.images(probed)),
   )
