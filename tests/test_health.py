@@ -4,12 +4,17 @@ import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tiny
 from sklearn import metrics, neighbors
 
 import run
+from tf_micle.contrastive.model import ContrastiveModel
+from tf_micle.encoder.build import build_projection_head
 from tf_micle.health import checks, neighbours, spread, verdict
 from tf_micle.runs import run_log
+from tf_micle.system import distribution
+from tf_micle.views.photometry_options import PhotometryOptions
 
 DRAW = np.random.default_rng(0)
 Z = DRAW.normal(size=(30, 6)).astype(np.float32)
@@ -103,6 +108,16 @@ def test_neighbours_are_of_other_patients(several, monkeypatch):
       assert found[i, c] == pytest.approx(chance.get(True, 0))
 
 
+def test_the_share_of_true_neighbours_is_by_patient():
+  chances = np.array([[0.2, 0.8], [0.4, 0.6], [1.0, 0.0], [0.5, 0.5]])
+  patients = np.array(["p", "p", "q", "r"])
+  found = neighbours.by_patient(chances, np.array([1, 0, 0, -1]), patients)
+  np.testing.assert_allclose(found, [0.6, 1.0])
+  findings = np.array([[1, 0], [np.nan, -1], [0, np.nan], [np.nan, 1]])
+  found = neighbours.by_patient(chances, findings, patients)
+  np.testing.assert_allclose(found, [0.2, 0.0, 0.5])
+
+
 def test_what_cannot_be_measured_is_left_out():
   def names(bags, labels, classes):
     table = types.SimpleNamespace(
@@ -117,12 +132,14 @@ def test_what_cannot_be_measured_is_left_out():
   assert names([0, 1, 0, 1], [0, 0, 1, 1], 2) == rank | {
     *("alignment", "lidar", "retrieval_map", "retrieval_map_error"),
     *("recall_at_1", "knn_top1", "knn_mean_auroc"),
+    *("knn_true_share", "knn_true_share_error"),
   }
 
 
 AT_START = {
   **{"uniformity": -0.04, "rankme": 4.0},
   **{"retrieval_map": 0.2, "retrieval_map_error": 0.03},
+  **{"knn_true_share": 0.5, "knn_true_share_error": 0.02},
 }
 
 
@@ -132,9 +149,10 @@ AT_START = {
     ({}, "no better than random weights yet"),
     ({"retrieval_map": 0.28}, "no better than random weights yet"),
     ({"retrieval_map": 0.3}, "learning"),
+    ({"knn_true_share": 0.6}, "learning"),
     ({"uniformity": -0.012, "rankme": 2.0}, "no better"),
     ({"uniformity": -0.009}, "collapsing: uniformity came from -0.04"),
-    ({"rankme": 1.5, "retrieval_map": 0.3}, "collapsing: rankme came from 4"),
+    ({"rankme": 1.5, "retrieval_map": 0.3}, "collapsing: RankMe came from 4"),
   ],
 )
 def test_the_verdict_is_against_step_0(changes, expected):
@@ -186,3 +204,70 @@ def test_without_a_validation_split_a_line_says_so(pretrain, caplog):
   rows = pretrain(eval_split="dev", lineareval_while_pretraining=False)
   assert not any(map(health, rows))
   assert caplog.text.count("No health checks: ") == 1
+
+
+class Nearby:
+  """Held-out images whose bag shows in 4 of 64 pixels, beside strong noise."""
+
+  def __init__(self, bags, seed):
+    draw = np.random.default_rng(seed)
+    code = draw.choice([-30, 30], (bags, 1, 4))
+    noise = draw.integers(-100, 100, (bags, 2, 60))
+    pixels = np.concatenate([np.repeat(code, 2, axis=1), noise], axis=2) + 128
+    grey = pixels.reshape(bags, 2, 8, 8, 1).astype(np.uint8)
+    self.views = np.repeat(grey, 3, axis=-1)
+    names = np.repeat(np.arange(bags).astype(str), 2)
+    self.table = types.SimpleNamespace(
+      bag_id=names, patient_id=names, row=np.arange(2 * bags), labels=None
+    )
+    self.checksum = seed
+
+  def batches(self, context):
+    views = self.views.reshape(-1, 1, 8, 8, 3)
+    return tf.data.Dataset.from_tensors({"views": views})
+
+  def steps(self, replicas):
+    return 1
+
+
+def linear_model():
+  """Returns a contrastive model whose encoder is linear."""
+  images = tf.keras.Input((8, 8, 3))
+  h = tf.keras.layers.Dense(8)(tf.keras.layers.Flatten()(images - 0.5))
+  encoder = tf.keras.Model(images, {"final_avg_pool": h})
+  options = tiny.options(color_jitter_strength=0.0, use_blur=False)
+  model = ContrastiveModel(
+    encoder,
+    build_projection_head(options, 8),
+    photometry_options=PhotometryOptions.of(options),
+    temperature=0.2,
+  )
+  model.compile(tf.keras.optimizers.Adam(0.01))
+  return model
+
+
+def test_what_learns_and_what_collapses_is_told(caplog):
+  caplog.set_level("INFO")
+  tf.keras.utils.set_random_seed(0)
+  model, held_out = linear_model(), Nearby(60, seed=0)
+  health = checks.HealthChecks(
+    types.SimpleNamespace(name="toy/dev", num_images=120, class_names=()),
+    lambda source, most: held_out,
+    **{"save_every": 1, "views_a_step": 128, "begun": "random weights"},
+  )
+  strategy = distribution.choose("one_device")
+  health.begin(model, strategy, [])
+  start = model.get_weights()
+
+  def verdict_of_now():
+    caplog.clear()
+    health.check(model, strategy, [])
+    return caplog.text
+
+  assert "no better than random weights yet" in verdict_of_now()
+  pairs = np.stack([Nearby(64, seed=k).views for k in range(1, 101)])
+  model.fit(tf.data.Dataset.from_tensor_slices({"views": pairs}), verbose=0)
+  assert ": learning (" in verdict_of_now()
+  model.set_weights([weight * 0 + (weight.ndim < 2) for weight in start])
+  assert ": collapsing: uniformity came from " in verdict_of_now()
+  assert "--learning_rate" in verdict_of_now()

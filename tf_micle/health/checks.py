@@ -49,7 +49,9 @@ class HealthChecks:
     """
     at_start = rows[0] if rows and rows[0]["step"] == 0 else {}
     if PREFIX + _IMAGES in at_start:
-      self._reference = _without_prefix(at_start)
+      self._reference = {
+        name.removeprefix(PREFIX): value for name, value in at_start.items()
+      }
       self._most = int(self._reference[_IMAGES])
 
   def due(self, step, last_step):
@@ -75,8 +77,8 @@ class HealthChecks:
     )
     if not _bags_of_two(images.table)[0].size:
       logging.info(
-        "No bag of %s has two images: there is no retrieval, alignment or "
-        "LiDAR to tell whether the run learns, only whether it collapses.",
+        "No bag of %s has two images: retrieval, alignment and LiDAR are "
+        "left out.",
         self._source.name,
       )
     return _with_prefix(found)
@@ -84,10 +86,10 @@ class HealthChecks:
   def check(self, model, strategy, callbacks):
     """Measures a run and logs a line on it; returns what to log, by name."""
     found = self._measure(model, strategy, callbacks)
-    reference, same = self._reference, False
-    if reference:
-      same = reference.get(_SET) == self._held_out().checksum
-    line = verdict.line(found, reference if same else None, self._begun)
+    reference = self._reference
+    if reference and reference.get(_SET) != self._held_out().checksum:
+      reference = None
+    line = verdict.line(found, reference, self._begun)
     step = int(model.optimizer.iterations)
     logging.info("Health at step %d: %s", step, line)
     return _with_prefix(found)
@@ -132,19 +134,27 @@ def measure(h, z, table, num_classes):
   if firsts.size > 1:
     found["lidar"] = spread.lidar(z[in_bag], number)
     values, at_1 = neighbours.retrieval(h, table.bag_id, table.patient_id)
-    found["retrieval_map"] = float(values.mean())
-    error = values.std(ddof=1) / math.sqrt(len(values))
-    found["retrieval_map_error"] = float(error)
+    found |= _mean_and_error("retrieval_map", values)
     found["recall_at_1"] = float(at_1.mean())
   if num_classes and len(set(table.patient_id)) > 1:
     chances = neighbours.knn_probabilities(
       h, table.labels, table.patient_id, num_classes
     )
+    values = neighbours.by_patient(chances, table.labels, table.patient_id)
+    found |= _mean_and_error("knn_true_share", values)
     scores = evaluate.point_values(table.labels, chances)
     for name in ("top1", "mean_auroc"):
       if name in scores:
         found[f"knn_{name}"] = scores[name]
   return found
+
+
+def _mean_and_error(name, values):
+  """Returns the mean of values (k,) and its standard error, by name."""
+  if len(values) < 2:
+    return {}
+  error = values.std(ddof=1) / math.sqrt(len(values))
+  return {name: float(values.mean()), f"{name}_error": float(error)}
 
 
 def _bags_of_two(table):
@@ -159,11 +169,3 @@ def _bags_of_two(table):
 
 def _with_prefix(found):
   return {PREFIX + name: value for name, value in found.items()}
-
-
-def _without_prefix(row):
-  return {
-    name.removeprefix(PREFIX): value
-    for name, value in row.items()
-    if name.startswith(PREFIX)
-  }

@@ -78,6 +78,28 @@ def knn_probabilities(
   return np.concatenate(columns, axis=1)
 
 
+def by_patient(chances, labels, patients):
+  """The chance of what is true, mean over each patient's known labels.
+
+  Args:
+    chances: floats (n, classes), of `knn_probabilities`.
+    labels: as there.
+    patients: as there.
+
+  Returns:
+    float64 (p,), of the patients with a known label.
+  """
+  if labels.ndim == 1:
+    known = labels[:, None] >= 0
+    true = chances[np.arange(len(labels)), labels][:, None]
+  else:
+    known = (labels == 0) | (labels == 1)
+    true = np.where(labels == 1, chances, 1 - chances)
+  image, column = np.nonzero(known)
+  _, number = np.unique(patients[image], return_inverse=True)
+  return np.bincount(number, true[image, column]) / np.bincount(number)
+
+
 def _shares(similar, positive, known):
   """Means of bool (n, c) `positive` over the K most similar known rows."""
   allowed = np.where(known, similar, -np.inf)

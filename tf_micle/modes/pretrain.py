@@ -94,7 +94,8 @@ def _health(mode, data, probed, views_a_step, batches):
   source, why_not = probed, ""
   if not source:
     source, why_not = data.open_if_there(mode.eval_split)
-  if not source:
+  if not source or not source.num_images:
+    why_not = why_not or f"{source.name} has no images."
     logging.info("No health checks: %s", why_not)
     return None
   return HealthChecks(
