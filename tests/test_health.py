@@ -261,7 +261,7 @@ def test_what_learns_and_what_collapses_is_told(caplog):
 
   def verdict_of_now():
     caplog.clear()
-    health.check(model, strategy, [])
+    health.check(1, model, strategy, [])
     return caplog.text
 
   assert "no better than random weights yet" in verdict_of_now()

@@ -83,14 +83,13 @@ class HealthChecks:
       )
     return _with_prefix(found)
 
-  def check(self, model, strategy, callbacks):
+  def check(self, step, model, strategy, callbacks):
     """Measures a run and logs a line on it; returns what to log, by name."""
     found = self._measure(model, strategy, callbacks)
     reference = self._reference
     if reference and reference.get(_SET) != self._held_out().checksum:
       reference = None
     line = verdict.line(found, reference, self._begun)
-    step = int(model.optimizer.iterations)
     logging.info("Health at step %d: %s", step, line)
     return _with_prefix(found)
 

@@ -333,9 +333,9 @@ def _measures(plan, model, strategy, first_step, rows):
   def validate(callbacks):
     done = (model, strategy, callbacks)
     scores = plan.validate(*done) if plan.validate else {}
-    step = int(model.optimizer.iterations)
+    step = int(tf.convert_to_tensor(model.optimizer.iterations))
     if plan.health and plan.health.due(step, plan.train_steps):
-      scores = {**scores, **plan.health.check(*done)}
+      scores = {**scores, **plan.health.check(step, *done)}
     return scores
 
   at_start = None
