@@ -9,7 +9,7 @@ import os
 import tensorflow as tf
 from absl import logging
 
-from data.batches import images, item_stream, labelled, pairs
+from data.batches import held_out, images, item_stream, labelled, pairs
 from data.batches.pair_rules import PairRules
 from data.demo import dataset as demo_dataset
 from data.problems import DataError
@@ -72,6 +72,13 @@ class DataAccess:
       data_dir=options.data_dir,
       patient_feature=options.patient_feature,
     )
+
+  def open_if_there(self, split):
+    """Returns a split as `open` does, or None and why it cannot be opened."""
+    try:
+      return self.open(split), ""
+    except DataError as error:
+      return None, str(error)
 
   @contextlib.contextmanager
   def damage_explained(self):
@@ -141,6 +148,10 @@ class DataAccess:
       views=self._views,
       unit=options.unit,
     )
+
+  def held_out(self, source, most):
+    """Returns at most so many images of a source, `held_out.HeldOutImages`."""
+    return held_out.HeldOutImages(self.images(source), most)
 
   def _batches(self):
     return item_stream.BatchOptions(

@@ -89,3 +89,9 @@ flags.DEFINE_bool(
   "Train a linear probe on the features, behind a stopped gradient, where "
   "there are labels.",
 )
+flags.DEFINE_bool(
+  "health_checks",
+  True,
+  "Measure held-out images of --eval_split at step 0 and at checkpoints, "
+  "without labels: does the run learn, or collapse? (docs/pretraining.md)",
+)

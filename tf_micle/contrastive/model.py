@@ -227,6 +227,19 @@ class ContrastiveModel(tf.keras.Model):
     right = tf.cast(supervised.correct(logits, labels), tf.float32)
     return {"probe_accuracy": self._mean("probe_accuracy", right, known)}
 
+  @tf.autograph.experimental.do_not_convert
+  def predict_step(self, batch):
+    """Returns features h and projections z of plain views, (n, f + d)."""
+    images = view_batch.merge(batch["views"])
+    return view_batch.map_filled(self._embeddings, images)
+
+  def _embeddings(self, images):
+    """uint8 (n, h, w, 3) -> float32 (n, f + d): h, then z."""
+    images = photometry.to_float(images)
+    h = self.encoder(images, training=False)["final_avg_pool"]
+    z, _ = self.projection_head(h, training=False)
+    return tf.concat([h, z], axis=1)
+
   def _probe_logits(self, images):
     """uint8 (n, h, w, 3) -> float32 (n, classes)."""
     images = photometry.to_float(images)
