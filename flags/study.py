@@ -12,10 +12,10 @@ import shlex
 from flags import checks, modes, reader
 from flags.problems import UsageError
 
-# What the study sets itself for each run.
+# What the study sets itself for each run; with folds, the splits too.
 _ITS_OWN = (
   *("mode", "model_dir", "checkpoint", "data_dir", "seed", "sweep"),
-  *("label_fraction", "study", "study_jobs"),
+  "label_fraction",
 )
 _OF_FOLDS = ("train_split", "eval_split")
 _KINDS = ("in-distribution", "shifted")
@@ -29,11 +29,7 @@ _KEYS = {
   "setting": ("flags",),
   "arm": ("pretrain", "checkpoint", "finetune", "settings"),
 }
-_RECIPES = {
-  "pretrain": "flags/recipes/demo.flags",
-  "finetune": "flags/recipes/demo_finetune.flags",
-}
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_RECIPES = {"pretrain": "demo", "finetune": "demo_finetune"}
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 
@@ -52,15 +48,19 @@ def read(path, *, data_dir, splits_of, runs):
   Raises:
     UsageError: with a line for each problem.
   """
-  return _File(path, data_dir, splits_of, runs).content()
+  file = _File(path, data_dir)
+  content = file.content(runs)
+  content["data_digest"] = file.check_data(content, splits_of)
+  if file.problems:
+    raise UsageError(file.problems)
+  return content
 
 
 class _File:
-  """A study's file on its way to what it says."""
+  """A study's file; `problems` has a line for all that is wrong so far."""
 
-  def __init__(self, path, data_dir, splits_of, runs):
-    self._path, self._runs, self._splits_of = path, runs, splits_of
-    self._problems = []
+  def __init__(self, path, data_dir):
+    self._path, self.problems = path, []
     self._ini = configparser.ConfigParser(
       interpolation=None, default_section="(none)"
     )
@@ -75,85 +75,104 @@ class _File:
       ) from error
     self._data_dir = data_dir or self._get("study", "data_dir") or None
     self._demo = self._get("study", "demo").lower() in ("yes", "true", "1")
+    self._folds = tuple(self._list("study", "folds"))
 
-  def content(self):
-    """Returns the content; raises UsageError with all that is wrong."""
+  def content(self, runs):
+    """Returns the content, less the data's digest."""
     self._check_names()
-    folds = tuple(self._list("study", "folds"))
-    common = self._flags("study", "flags", modes.TRAIN, folds)
-    shared = {
-      mode: common + self._flags(mode, "flags", (mode,), folds)
-      for mode in modes.TRAIN
+    both = self._flags("study", "flags", modes.TRAIN)
+    self._common = {
+      mode: both + self._flags(mode, "flags", (mode,)) for mode in modes.TRAIN
     }
     settings = {
-      name: self._flags(f"setting {name}", "flags", ("finetune",), folds)
+      name: self._flags(f"setting {name}", "flags", ("finetune",))
       for name in self._named("setting")
-    } or {"as given": ()}
-    arms = [
-      self._arm(name, shared, settings, folds) for name in self._named("arm")
-    ]
-    self._expect(arms, "a section [arm NAME] for each way to compare", "none")
-    names = [arm["name"] for arm in arms]
-    baseline = self._get("study", "baseline") or (names or [""])[0]
-    self._expect(
-      not arms or baseline in names,
-      f"baseline to be one of the arms {', '.join(names)}",
-      f"baseline = {baseline}",
-    )
-    content = {
-      "data_dir": self._data_dir,
-      "seeds": self._numbers("seeds", "0", int, lambda n: 0 <= n < 2**31),
-      "label_draws": self._numbers("label_draws", "1", int, lambda n: n > 0)[0],
-      "label_fractions": tuple(
-        f"{share:g}"
-        for share in self._numbers(
-          "label_fractions", "1", float, lambda share: 0 < share <= 1
-        )
-      ),
-      "folds": folds,
-      "baseline": baseline,
-      "select_by": self._select_by(arms, shared),
-      "arms": arms,
-      "sets": self._sets(folds),
     }
-    content["data_digest"] = self._check_data(shared, content["sets"], folds)
-    if self._problems:
-      raise UsageError(self._problems)
-    return content
+    settings = settings or {"as given": ()}
+    arms = [self._arm(name, settings, runs) for name in self._named("arm")]
+    names = [arm["name"] for arm in arms] or ["no section [arm NAME]"]
+    baseline = self._get("study", "baseline") or names[0]
+    self._expect(
+      arms and baseline in names,
+      "baseline to be the name of an arm",
+      f"baseline = {baseline}; arms: {', '.join(names)}",
+    )
+    fractions = self._numbers(
+      "label_fractions", "1", float, lambda x: 0 < x <= 1
+    )
+    return {
+      "data_dir": self._data_dir,
+      "seeds": self._numbers("seeds", "0", int, lambda x: 0 <= x < 2**20),
+      "label_draws": self._numbers(
+        "label_draws", "1", int, lambda x: 0 < x < 2**10
+      )[0],
+      "label_fractions": tuple(f"{share:g}" for share in fractions),
+      "folds": self._folds,
+      "baseline": baseline,
+      "select_by": self._select_by(arms),
+      "arms": arms,
+      "sets": self._sets(),
+    }
 
-  def _arm(self, name, shared, settings, folds):
+  def check_data(self, content, splits_of):
+    """Checks folders and splits; returns a digest of the data's description."""
+    dataset = self._values("pretrain", self._common["pretrain"])["dataset"]
+    ways = [self._data_dir, self._demo, dataset.value]
+    self._expect(
+      sum(map(bool, ways)) == 1,
+      "--data_dir, or one of data_dir, demo = yes, and --dataset in [study]",
+      "several" if any(ways) else "none",
+    )
+    self._expect(
+      not self._folds or len(set(self._folds)) == len(self._folds) > 2,
+      "three different folds or more: to train, to validate, to test",
+      ", ".join(self._folds),
+    )
+    wanted = {self._data_dir: list(self._folds)}
+    for one in content["sets"]:
+      folder = one["data_dir"] or self._data_dir
+      wanted.setdefault(folder, []).extend(filter(None, [one["split"]]))
+    for folder in filter(None, wanted):
+      try:
+        known = splits_of(folder)
+      except ValueError as error:  # DataError is one.
+        self.problems.append(str(error))
+        continue
+      missing = [name for name in wanted[folder] if name not in known]
+      what = f"splits of {folder}: {', '.join(known)}"
+      self._expect(not missing, what, ", ".join(missing))
+    path = os.path.join(self._data_dir or "", "dataset.json")
+    if not (self._data_dir and os.path.isfile(path)):
+      return f"demo {self._demo}, dataset {dataset.value}"
+    with open(path, "rb") as file:
+      return hashlib.sha256(file.read()).hexdigest()
+
+  def _arm(self, name, settings, runs):
     section = f"arm {name}"
     lines = self._get(section, "pretrain").splitlines()
-    lines = [line for line in map(str.strip, lines) if line]
-    stages = [
-      shared["pretrain"]
-      + self._checked(section, "pretrain", line, ("pretrain",), folds)
-      for line in lines
-      if line != "as given"
-    ]
-    own = self._flags(section, "finetune", ("finetune",), folds)
-    tried = self._list(section, "settings") or list(settings)
-    unknown = [one for one in tried if one not in settings]
-    self._expect(
-      not unknown,
-      f"settings of [{section}] to be of {', '.join(settings)}",
-      ", ".join(unknown),
+    stages = tuple(
+      self._common["pretrain"]
+      + self._checked(f"[{section}] pretrain", line, ("pretrain",))
+      for line in filter(None, map(str.strip, lines))
     )
-    checkpoint = self._get(section, "checkpoint") or None
+    own = self._flags(section, "finetune", ("finetune",))
+    tried = self._list(section, "settings") or list(settings)
+    what = f"settings of [{section}] to be of {', '.join(settings)}"
+    self._expect(set(tried) <= set(settings), what, ", ".join(tried))
+    start = self._get(section, "checkpoint") or None
     self._expect(
-      checkpoint is None or self._runs.may_be_weights(checkpoint),
+      start is None or runs.may_be_weights(start),
       f"checkpoint of [{section}] to be a run or published weights",
-      checkpoint,
+      start,
     )
     return {
       "name": name,
-      "stages": tuple(stages),
+      "stages": stages,
       "budget": self._budget(stages),
-      "checkpoint": checkpoint,
+      "checkpoint": start,
       "settings": {
-        one: shared["finetune"] + own + settings[one]
+        one: self._common["finetune"] + own + settings.get(one, ())
         for one in tried
-        if one in settings
       },
     }
 
@@ -168,146 +187,86 @@ class _File:
       pairs += values["train_steps"].value * values["train_batch_size"].value
     return steps, pairs
 
-  def _select_by(self, arms, shared):
+  def _select_by(self, arms):
     """Returns the score that picks a setting, which all of them share."""
-    found = {shared["finetune"]} | {
-      given for arm in arms for given in arm["settings"].values()
-    }
-    values = [self._values("finetune", given) for given in found]
-    scores = {v["select_by"].value for v in values}
+    found = {given for arm in arms for given in arm["settings"].values()}
+    found.add(self._common["finetune"])
+    scores = {self._values("finetune", g)["select_by"].value for g in found}
     self._expect(
-      len(scores) < 2 and "none" not in scores,
+      len(scores) == 1 and "none" not in scores,
       "one --select_by for all settings, and a score to pick by",
       ", ".join(sorted(scores)),
     )
-    return scores.pop() if scores else "mean_auroc"
+    return scores.pop()
 
   def _values(self, mode, given):
     """Returns flags as a run would parse them."""
-    recipe = [f"--flagfile={os.path.join(_ROOT, _RECIPES[mode])}"]
+    recipes = os.path.join(os.path.dirname(__file__), "recipes")
+    recipe = [f"--flagfile={recipes}/{_RECIPES[mode]}.flags"] * self._demo
     values = reader.fresh()
     # What is wrong is told where the flags stand.
     with contextlib.suppress(UsageError):
-      reader.parse(["run.py", *recipe * self._demo, *given], values)
+      reader.parse(["run.py", *recipe, *given], values)
     return values
 
-  def _flags(self, section, key, used_by, folds):
-    return self._checked(section, key, self._get(section, key), used_by, folds)
+  def _flags(self, section, key, used_by):
+    text = self._get(section, key)
+    return self._checked(f"[{section}] {key}", text, used_by)
 
-  def _checked(self, section, key, text, used_by, folds):
+  def _checked(self, where, text, used_by):
     """Returns flags as a tuple of arguments; notes what is wrong with them."""
-    where = f"[{section}] {key}"
+    values, faults = reader.fresh(), []
     try:
       given = tuple(shlex.split(text, comments=True))
+      reader.parse(["run.py", *given], values)
+    except UsageError as error:
+      faults += error.problems
     except ValueError as error:
       self._expect(False, f"flags in {where}", f"{text} ({error})")
       return ()
-    values = reader.fresh()
-    try:
-      reader.parse(["run.py", *given], values)
-    except UsageError as error:
-      self._problems += [
-        f"{self._path}, {where}: {line}" for line in error.problems
-      ]
     used = reader.modes_of_flags()
-    direct = {re.split("=", one.lstrip("-"))[0] for one in given}
+    its_own = _ITS_OWN + _OF_FOLDS * bool(self._folds)
     for name in sorted(n for n in used if values[n].present):
-      own = name in _ITS_OWN or (folds and name in _OF_FOLDS)
-      # A recipe may say its mode.
-      if own and (name != "mode" or "mode" in direct):
-        self._expect(
-          False, f"no --{name} in {where}: the study sets it", f"--{name}"
-        )
-      elif name != "mode" and not set(used_by) <= set(used[name]):
-        self._expect(
-          False,
-          f"flags of --mode={' and --mode='.join(used_by)} in {where}",
-          f"--{name}, which is for {', '.join(used[name])}",
-        )
-      self._problems += [
-        f"{self._path}, {where}: {line}"
-        for line in checks.out_of_range(name, values[name].value)
-      ]
+      if name == "mode" and "--mode" not in text:
+        continue  # A recipe may say its mode.
+      if name in its_own:
+        what = f"no --{name} in {where}: the study sets it"
+        self._expect(False, what, f"--{name}")
+      elif not set(used_by) <= set(used[name]):
+        what = f"flags of --mode={' and --mode='.join(used_by)} in {where}"
+        self._expect(False, what, f"--{name}, for {', '.join(used[name])}")
+      faults += checks.out_of_range(name, values[name].value)
+    self.problems += [f"{self._path}, {where}: {line}" for line in faults]
     return given
 
-  def _sets(self, folds):
+  def _sets(self):
     """Returns the evaluation sets; with folds the first is all of them."""
-    sets = []
-    if folds:
-      sets.append(_set("folds", _KINDS[0], None))
-    elif not self._ini.has_section("evaluate"):
-      sets.append(_set("test", _KINDS[0], "test"))
-    for name in self._options("evaluate"):
-      kind, *more = [
-        part.strip() for part in self._get("evaluate", name).split(",")
-      ]
-      split = more[0] if more else name
-      data_dir = more[1] if len(more) > 1 else None
-      good = kind in _KINDS and len(more) <= 2 and _NAME.fullmatch(name)
+    lines = self._options("evaluate")
+    sets = [["folds", _KINDS[0], None, None]] if self._folds else []
+    if not sets and not lines:
+      sets = [["test", _KINDS[0], "test", None]]
+    for name in lines:
+      text = self._get("evaluate", name)
+      kind, *more = map(str.strip, text.split(","))
       self._expect(
-        good,
-        "lines as NAME = in-distribution, or shifted[, SPLIT[, DATA_DIR]] in "
-        "[evaluate]",
-        f"{name} = {self._get('evaluate', name)}",
+        kind in _KINDS and len(more) < 3 and _NAME.fullmatch(name),
+        "NAME = in-distribution, or shifted[, SPLIT[, DATA_DIR]] in [evaluate]",
+        f"{name} = {text}",
       )
-      sets.append(_set(name, kind, split, data_dir))
-    return sets
-
-  def _check_data(self, shared, sets, folds):
-    """Checks folders and splits; returns a digest of the data's description."""
-    given = self._values("pretrain", shared["pretrain"])
-    dataset = given["dataset"].value
-    ways = [self._data_dir, self._demo, dataset]
-    self._expect(
-      sum(map(bool, ways)) == 1,
-      "--data_dir, or one of data_dir, demo = yes, and --dataset in [study]",
-      "several" if any(ways) else "none",
-    )
-    self._expect(
-      not folds or len(folds) > 2,
-      "three folds or more: to train, to validate, to test",
-      ", ".join(folds),
-    )
-    self._expect(
-      len(set(folds)) == len(folds), "different folds", ", ".join(folds)
-    )
-    wanted = {}
-    if self._data_dir:
-      wanted[self._data_dir] = list(folds)
-    for one in sets:
-      folder = one["data_dir"] or self._data_dir
-      if folder and one["split"]:
-        wanted.setdefault(folder, []).append(one["split"])
-    for folder, names in wanted.items():
-      self._check_splits(folder, names)
-    path = os.path.join(self._data_dir or "", "dataset.json")
-    if not (self._data_dir and os.path.isfile(path)):
-      return f"demo {self._demo}, dataset {dataset}"
-    with open(path, "rb") as file:
-      return hashlib.sha256(file.read()).hexdigest()
-
-  def _check_splits(self, folder, names):
-    try:
-      known = self._splits_of(folder)
-    except ValueError as error:  # data.problems.DataError is one.
-      self._problems.append(str(error))
-      return
-    missing = [name for name in names if name not in known]
-    self._expect(
-      not missing,
-      f"splits of {folder}: {', '.join(known)}",
-      ", ".join(missing),
-    )
+      split, folder = [*more, None, None][:2]
+      sets.append([name, kind, split or name, folder])
+    names = ("name", "kind", "split", "data_dir")
+    return [dict(zip(names, one)) for one in sets]
 
   def _numbers(self, key, default, kind, holds):
-    texts = self._list("study", key) or default.split()
-    try:
-      numbers = tuple(map(kind, texts))
-      good = all(map(holds, numbers)) and len(set(numbers)) == len(numbers)
-    except ValueError:
-      good = False
-    self._expect(good, f"different numbers in range for {key}", " ".join(texts))
-    return numbers if good else (kind(default),)
+    """Returns the numbers of a key in [study], all different."""
+    texts = self._list("study", key) or [default]
+    with contextlib.suppress(ValueError):
+      found = tuple(map(kind, texts))
+      if all(map(holds, found)) and len(set(found)) == len(found):
+        return found
+    self._expect(False, f"numbers in range for {key}", " ".join(texts))
+    return (kind(default),)
 
   def _check_names(self):
     """Notes sections and keys that are not known, and names that cannot be."""
@@ -321,18 +280,14 @@ class _File:
         "and [arm NAME]",
         f"[{section}]",
       )
-      for key in self._options(section) if known and kind in _KEYS else ():
-        self._expect(
-          key in _KEYS[kind],
-          f"{', '.join(_KEYS[kind])} in [{section}]",
-          key,
-        )
+      keys = _KEYS.get(kind, self._options(section))
+      for key in self._options(section):
+        what = f"{', '.join(keys)} in [{section}]"
+        self._expect(key in keys, what, key)
 
   def _named(self, kind):
-    for section in self._ini.sections():
-      first, _, name = section.partition(" ")
-      if first == kind and name:
-        yield name
+    parts = (section.partition(" ") for section in self._ini.sections())
+    return [name for first, _, name in parts if first == kind and name]
 
   def _options(self, section):
     return self._ini.options(section) if section in self._ini else []
@@ -344,11 +299,6 @@ class _File:
     return self._get(section, key).replace(",", " ").split()
 
   def _expect(self, condition, what, received):
-    if not condition:
-      line = f"{self._path}: Expected {what}. Received: {received}"
-      if line not in self._problems:
-        self._problems.append(line)
-
-
-def _set(name, kind, split, data_dir=None):
-  return {"name": name, "kind": kind, "split": split, "data_dir": data_dir}
+    line = f"{self._path}: Expected {what}. Received: {received}"
+    if not condition and line not in self.problems:
+      self.problems.append(line)

@@ -153,9 +153,15 @@ finetune = --select_by=none
     read(tmp_path, text)
   for what in (
     *("x for seeds", "image_sise", "no --seed", "--train_steps=-3", "nobody"),
-    *("external = elsewhere", "--use_micle, which is for pretrain", "[sett x]"),
-    *("--fine_tune_after_block, which is for finetune", "no --train_split"),
-    *("cold", "/nowhere", "a score to pick by", "three folds", "Received: 9"),
+    *("external = elsewhere", "--use_micle, for pretrain", "[sett x]"),
+    *("--fine_tune_after_block, for finetune", "no --train_split"),
+    *(
+      "cold",
+      "/nowhere",
+      "a score to pick by",
+      "three different folds",
+      "Received: 9",
+    ),
   ):
     named = what.replace("x for seeds", "0 x")
     assert named in str(caught.value), what
@@ -322,7 +328,7 @@ def test_pooled_scores_and_paired_differences_against_an_oracle(monkeypatch):
 
   patients = np.unique(np.concatenate([p.patient_id for p in runs[0][0, 0]]))
   rng = np.random.default_rng(0)
-  draws = [patients[rng.integers(15, size=15)] for _ in range(40)]
+  draws = [patients[rng.integers(15, size=15)] for _ in range(15)]
   for score in results.SCORES:
     points = [
       [naive(parts, patients, score) for parts in arm.values()] for arm in runs

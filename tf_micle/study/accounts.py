@@ -8,14 +8,14 @@ import numpy as np
 
 from tf_micle.report.tables import number
 from tf_micle.study import picking
-from tf_micle.study.blocks import Heading, Paragraph, Table
 from tf_micle.study.design import Study
 from tf_micle.study.jobs import KINDS
+from tf_micle.study.sections import Section, Table
 from tf_micle.system.plurals import counted
 
 
-def accounts(folder, study, jobs, cells, journal):
-  """Yields the blocks on choices and costs.
+def sections_of(folder, study, jobs, cells, journal) -> list[Section]:
+  """Returns the sections on choices and costs.
 
   Args:
     folder: the study's.
@@ -24,28 +24,36 @@ def accounts(folder, study, jobs, cells, journal):
     cells: `jobs.Cell` of all.
     journal: `journal.Journal`.
   """
-  yield Heading("Which setting was picked")
-  yield Paragraph(
-    f"By {study.select_by} on the validation patients of each run, never by a "
-    "test set."
-  )
-  yield Table(
+  settings = Table(
     "Settings of fine-tuning",
     ["Arm", "Setting", f"Mean {study.select_by} on validation", "Picked"],
     list(_settings(folder, study, cells, journal)),
   )
-  yield Heading("Budgets and cost")
-  yield Paragraph(budget_text(study))
-  done = sum(journal.seconds(job.name) for job in jobs)
-  yield Table(
+  hours = sum(journal.seconds(job.name) for job in jobs) / 3600
+  costs = Table(
     "Hours",
     ["Arm", "Pretraining steps", "Pairs", *KINDS, "All"],
     list(_costs(study, cells, journal)),
   )
-  yield Paragraph(
-    f"In all {done / 3600:.2f} hours of jobs, one after the other; a job that "
-    "arms share is counted in each."
-  )
+  return [
+    Section(
+      "Which setting was picked",
+      [
+        f"By {study.select_by} on the validation patients of each run, never "
+        "by a test set."
+      ],
+      [settings],
+    ),
+    Section(
+      "Budgets and cost",
+      [
+        budget_text(study),
+        f"In all {hours:.2f} hours of jobs, one after the other; a job that "
+        "arms share is counted in each.",
+      ],
+      [costs],
+    ),
+  ]
 
 
 def budget_text(study: Study) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from tf_micle.evaluation import bootstrap, metrics, pairing, saved
 from tf_micle.evaluation.predictions import Predictions, by_patient
 from tf_micle.runs import folder as run_folder
-from tf_micle.study.design import IN_DISTRIBUTION, SHIFTED
+from tf_micle.study.design import IN_DISTRIBUTION
 
 SAMPLES = 1000
 # What is told of each arm, where the task has it: (level, metric).
@@ -141,7 +141,13 @@ def difference(one: Scored, other: Scored, score: tuple) -> Measured | None:
   )
 
 
-def drop(study, found, fraction, arm, score, shifted) -> Measured | None:
+def scores_of(one: Scored) -> list[tuple]:
+  """The scores that the task has."""
+  known = next(iter(one.values.values()))
+  return [score for score in SCORES if score in known]
+
+
+def drop(study, found, shifted, fraction, arm, score) -> Measured | None:
   """The first in-distribution set minus a shifted one, by independent draws."""
   inside = [one.name for one in study.sets if one.kind == IN_DISTRIBUTION]
   parts = [found.get((name, fraction, arm)) for name in (*inside[:1], shifted)]
@@ -153,11 +159,6 @@ def drop(study, found, fraction, arm, score, shifted) -> Measured | None:
     return None
   (value, draws), (other, others) = means
   return _mean([value - other], [draws - others])
-
-
-def shifted_sets(study) -> list[str]:
-  """The names of the shifted sets."""
-  return [one.name for one in study.sets if one.kind == SHIFTED]
 
 
 def _of_all(one, score):
