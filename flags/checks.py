@@ -23,6 +23,7 @@ _RANGES = {
   "momentum": ("0 <= momentum < 1", lambda x: 0 <= x < 1),
   "train_steps": ("train_steps >= 0, or unset", lambda x: x >= 0),
   "label_fraction": ("0 < label_fraction <= 1", lambda x: 0 < x <= 1),
+  "encoder_rate": ("a finite encoder_rate > 0", lambda x: 0 < x < math.inf),
   "focal_gamma": ("a finite focal_gamma", math.isfinite),
   "specificity": ("0 < specificity < 1", lambda x: 0 < x < 1),
 }
@@ -163,6 +164,21 @@ def _check_finetuning(v, given, expect):
     "a score to stop early by",
     "early_stopping",
     "select_by",
+  )
+  for name, unset in (("linear_probe_steps", 0), ("encoder_rate", 1)):
+    expect(
+      v["fine_tune_after_block"] < 4 or v[name] == unset,
+      f"--fine_tune_after_block below 4 with --{name}: with 4 the encoder is "
+      "frozen throughout, so it would do nothing",
+      "fine_tune_after_block",
+      name,
+    )
+  probe, steps = v["linear_probe_steps"], v["train_steps"]
+  expect(
+    not probe or steps is None or probe < steps,
+    "--linear_probe_steps below --train_steps, which count both phases",
+    "linear_probe_steps",
+    "train_steps",
   )
   for name in {"bag_pooling", "bag_views"} & given:
     expect(v["unit"] == "bag", f"--{name} with --unit=bag only", name, "unit")

@@ -64,3 +64,5 @@ class FinetuneOptions(TrainingOptions):
   class_weights: str
   focal_gamma: float
   resnet_variant: str = "simclr"
+  linear_probe_steps: int = 0
+  encoder_rate: float = 1.0

@@ -22,6 +22,8 @@ BEFORE = {
   "loss_reduction": "anchors",
   "min_object_covered": 0.0,
   "resnet_variant": "simclr",
+  "linear_probe_steps": 0,
+  "encoder_rate": 1.0,
 }
 _KINDS = {dict: "object", list: "list"}
 _INDEX = re.compile(r"ckpt-([0-9]+)\.index")
