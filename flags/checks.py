@@ -107,6 +107,8 @@ def problems(v, given, *, modes, runs):
       "checkpoint",
       "model_dir",
     )
+  if v["mode"] == "study":
+    expect(v["study"], "--study, the study's file", "study")
   if v["mode"] == "predict":
     found += _outputs(v)
   if v["mode"] == "export":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-ALL = ("pretrain", "finetune", "eval", "export", "predict")
+ALL = ("pretrain", "finetune", "eval", "export", "predict", "study")
 TRAIN = ("pretrain", "finetune")
 # Modes that use a run which is there, and train nothing.
 USES_RUN = ("eval", "export", "predict")
+_RUNS = (*TRAIN, *USES_RUN)  # A study starts these.
 _SCORES = (*TRAIN, "eval")
 
 # What may differ when a run is resumed: how long (more, not less), how often,
@@ -29,6 +30,7 @@ _OF_MODULE = {
   "evaluation": ("eval",),
   "exporting": ("export",),
   "prediction": ("predict",),
+  "studying": ("study",),
 }
 _OWN = {
   **dict.fromkeys(
@@ -47,7 +49,8 @@ _OWN = {
   ),
   "checkpoint_parts": TRAIN,
   # Export and prediction ask them how large the images were stored.
-  **dict.fromkeys(("data_dir", "dataset"), ALL),
+  "data_dir": ALL,
+  **dict.fromkeys(("dataset", "checkpoint"), _RUNS),
   **dict.fromkeys(("patient_feature", "eval_split", "on_bad_record"), _SCORES),
   "seed": _SCORES,
   "strategy": (*_SCORES, "predict"),
