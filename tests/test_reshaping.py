@@ -179,7 +179,7 @@ HEADER = "image,patient_id,label\n"
       HEADER + "a,1,x\nb2,2,y\nc,3,z\n",
       {},
       {"pattern": (r"image:(?P<n>\d)",)},
-      r"Expected a text with '\(\?P<n>\\\\d\)' in column 'image' \(--pattern\)",
+      r"Expected a text with \(\?P<n>\\d\) in column 'image' \(--pattern\)",
       [2, 4],
     ),
     (

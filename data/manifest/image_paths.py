@@ -73,15 +73,16 @@ def extract(
   problems += [
     Problem(
       "no match",
-      f"Expected a text with {pattern!r} in column {column!r} (--pattern). "
+      f"Expected a text with {pattern} in column {column!r} (--pattern). "
       f"Received: {frame.at[row, column]!r}.",
       row,
     )
     for row in frame.index[found.isna()]
   ]
-  groups = [match.groupdict("") if match else {} for match in found]
-  made = pd.DataFrame(groups, frame.index, list(expression.groupindex))
-  return pd.concat([frame, made.fillna("")], axis=1)
+  found = found.dropna()  # A row that is told once is told enough.
+  groups = [match.groupdict("") for match in found]
+  made = pd.DataFrame(groups, found.index, list(expression.groupindex))
+  return pd.concat([frame.loc[found.index], made], axis=1)
 
 
 def from_template(
@@ -99,7 +100,7 @@ def from_template(
     problems: rows that lack one of the columns' values are added to.
   """
   need(frame, columns, "--path_template")
-  for column in columns:
+  for column in dict.fromkeys(columns):
     problems += [
       Problem(
         "empty cell",
@@ -109,6 +110,7 @@ def from_template(
       )
       for row in frame.index[is_missing(frame[column])]
     ]
+    frame = frame[~is_missing(frame[column])]
   records = frame[list(dict.fromkeys(columns))].to_dict("records")
   try:
     paths = [template.format_map(record) for record in records]
