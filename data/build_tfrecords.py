@@ -185,11 +185,12 @@ def _define_steps(values, text, texts, steps, choice) -> None:
   )
 
 
-def _options(values: flags.FlagValues) -> BuildOptions:
+def build_options(values: flags.FlagValues) -> BuildOptions:
+  """Returns what parsed flags say."""
   given = {}
   for name, value in values.flag_values_dict().items():
     if isinstance(values[name], flags.MultiFlag):
-      value = tuple(value or ())
+      value = tuple(step for step in value or () if step)
     elif isinstance(values[name].parser, flags.ListParser):
       value = tuple(part.strip() for part in value or ())
     elif value == "" and values[name].default is None:
@@ -227,7 +228,7 @@ def main(argv: Sequence[str]) -> int:
   # TensorFlow's start-up messages are of no use to who builds a data set.
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
   try:
-    result = build(_options(values), show_progress=True)
+    result = build(build_options(values), show_progress=True)
   except InputError as error:
     print(error, file=sys.stderr)
     return _BAD_INPUT

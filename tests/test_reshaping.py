@@ -185,6 +185,26 @@ HEADER = "image,patient_id,label\n"
     (
       HEADER,
       {},
+      {"pattern": ("image:(?P<n>.)",), "blank_patients": "own"},
+      "Received: no rows",
+      [None],
+    ),
+    (
+      HEADER + "a,1,x\n",
+      {},
+      {
+        "pattern": (r"image:(?P<n>\d)", r"n:(?P<m>.)"),
+        "path_template": "{n}.jpg",
+        "image_folders": (".",),
+        "blank_patients": "own",
+        "merge_rows": True,
+      },
+      "Expected a text with",
+      [2],
+    ),
+    (
+      HEADER + "a,1,x\n",
+      {},
       {"pattern": ("image:(?P<label>.)",)},
       "no column has yet. Received: 'label'",
       [None],

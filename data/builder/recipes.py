@@ -55,7 +55,7 @@ def fill(
   recipe = define_flags()
   try:
     recipe(["recipe", f"--flagfile={_find(values.recipe)}"])
-  except flags.Error as error:
+  except (flags.Error, UnicodeDecodeError) as error:
     raise flags.Error(f"--recipe={values.recipe}: {error}") from error
   if recipe.recipe:
     raise flags.Error(

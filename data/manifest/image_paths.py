@@ -114,13 +114,14 @@ def from_template(
   records = frame[list(dict.fromkeys(columns))].to_dict("records")
   try:
     paths = [template.format_map(record) for record in records]
+    made = pd.Series(paths, frame.index, dtype=object)
   except (ValueError, AttributeError, LookupError) as error:
     message = (
       f"--path_template: Expected formats of texts, as {{name:.2}}. Received: "
       f"{template!r} ({error})."
     )
     raise InputError([Problem("bad option", message)]) from error
-  return frame.assign(**{template: paths})
+  return frame.assign(**{template: made})
 
 
 def in_folders(
@@ -172,7 +173,7 @@ def in_folders(
       )
       problems.append(Problem("image in two folders", message, row))
     paths.append(inside[0] if inside else path)
-  return frame.assign(**{column: paths})
+  return frame.assign(**{column: pd.Series(paths, frame.index, dtype=object)})
 
 
 def _folders(patterns: Sequence[str], image_root: str) -> list[str]:

@@ -140,7 +140,7 @@ def append(
       part.assign(**{FILE_SPLIT: name})
       for part, name in zip(frames, [split, *(name for name, _ in names)])
     ]
-  return pd.concat(frames), notes
+  return pd.concat([part for part in frames if len(part)]), notes
 
 
 def join(

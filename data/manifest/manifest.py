@@ -98,11 +98,7 @@ def read_manifest(
   except InputError as error:  # The rows below the break cannot be read.
     problems += error.problems
   if not rows and not problems:
-    message = (
-      f"Expected one row an image below the header of {str(path)!r}. "
-      "Received: no rows."
-    )
-    problems.append(Problem("empty manifest", message))
+    problems.append(manifest_checks.no_rows(path))
   problems += manifest_checks.patients_in_two_splits(rows)
   problems += manifest_checks.too_many_values(rows, columns.metadata)
   if table.encoding == "cp1252":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Sequence
+from pathlib import Path
 
 from data.manifest.rows import ManifestRow
 from data.problems import Problem, counted
@@ -11,6 +12,15 @@ from data.problems import Problem, counted
 _MOST_METADATA_VALUES = 50
 _ROWS_NAMED = 5
 _NAMES_SHOWN = 3
+
+
+def no_rows(path: Path) -> Problem:
+  """Returns the problem of a manifest that is a header only."""
+  message = (
+    f"Expected one row an image below the header of {str(path)!r}. "
+    "Received: no rows."
+  )
+  return Problem("empty manifest", message)
 
 
 def patients_in_two_splits(rows: list[ManifestRow]) -> list[Problem]:

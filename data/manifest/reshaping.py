@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from data.manifest import image_paths, label_files, label_steps
+from data.manifest import image_paths, label_files, label_steps, manifest_checks
 from data.manifest.reshape_options import ReshapeOptions, join_keys
 from data.manifest.rows import ManifestColumns
 from data.problems import InputError, Problem
@@ -76,6 +76,8 @@ def _take_steps(
 ) -> ReshapedTable:
   notes: list[str] = []
   frame, table = label_files.read(path, columns.names(), problems)
+  if frame.empty:
+    raise InputError([] if problems else [manifest_checks.no_rows(path)])
   frame, numbering = label_files.append(
     frame, path, options.manifest_split, options.more_manifests
   )
