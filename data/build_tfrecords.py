@@ -78,6 +78,19 @@ def define_flags() -> flags.FlagValues:
     "by each. Values are stored as they are.",
   )
   number("max_side", 512, "Larger images are shrunk to this many pixels.")
+  text(
+    "window",
+    "Range of gray DICOM files, and of 16-bit PNG and TIFF, that becomes black "
+    "to white: dicom (the file's own; PNG and TIFF in full), percentiles (0.5 "
+    "and 99.5 of each image), or CENTER,WIDTH.",
+    "dicom",
+  )
+  text(
+    "frames",
+    "Frames of DICOM files that hold several: all, middle, or a column with "
+    "all, middle or a frame's number from 1.",
+    "all",
+  )
   flags.DEFINE_enum(
     "on_bad_image",
     "fail",

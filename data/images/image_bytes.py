@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from data.images import deep_pixels
+from data.images import deep_pixels, dicom, windows
 from data.images.jpeg_segments import NotCopyableError, strip_jpeg
 from data.images.pillow_decoding import (
   BadImageError,
@@ -23,6 +23,7 @@ from data.images.pillow_decoding import (
   load,
   open_image,
   read_bytes,
+  read_head,
 )
 
 _JPEG_QUALITY = 95
@@ -56,63 +57,135 @@ class CleanImage(NamedTuple):
   height: int
 
 
-def check_header(path: str | os.PathLike) -> None:
+class FileFacts(NamedTuple):
+  """What the header of an image file tells.
+
+  Attributes:
+    frames: pictures that are read from it, 1 of all files but DICOM.
+    remarks: names of what a user should know, of `REMARKS`.
+  """
+
+  frames: int = 1
+  remarks: tuple[str, ...] = ()
+
+
+# Of DICOM files; each is a property of `dicom_header.Header`.
+REMARKS = ("burned_in", "overlays", "without_window")
+
+
+def check_header(path: str | os.PathLike) -> FileFacts:
   """Opens an image file and reads its header, not its pixels.
 
   Raises:
     BadImageError: it is no image, or one that cannot be stored (several
-      pictures, floating-point pixels, DICOM).
+      pages, floating-point pixels, a DICOM file of a form that is not read).
   """
-  with open_image(path) as image:
-    _reject_kind(image)
+  if not dicom.is_dicom(read_head(path)):
+    with open_image(path) as image:
+      _reject_kind(image)
+    return FileFacts()
+  from data.images import dicom_header  # Imports pydicom.
+
+  with explained(OSError), open(path, "rb") as file:
+    header = dicom_header.read(file)
+  found = tuple(name for name in REMARKS if getattr(header, name))
+  return FileFacts(header.frames, found)
 
 
-def clean_image(path: str | os.PathLike, max_side: int) -> CleanImage:
+def clean_image(
+  path: str | os.PathLike,
+  max_side: int,
+  window: str = windows.FULL,
+  frame: int = 0,
+) -> CleanImage:
   """Reads, checks and cleans an image file.
 
   The pixels are decoded in full, so that truncated files are found. A JPEG
   that is upright and small enough is copied without coding it again.
 
   Args:
-    path: a single-picture JPEG, PNG, BMP, TIFF, WebP, GIF or PPM file. Of an
-      MPO (stereo JPEG) the first picture is taken.
+    path: a single-picture JPEG, PNG, BMP, TIFF, WebP, GIF or PPM file, or a
+      DICOM file. Of an MPO (stereo JPEG) the first picture is taken.
     max_side: largest width and height in pixels; larger images are shrunk.
+    window: as `--window`, of gray DICOM files, PNG and TIFF of more than 8
+      bits.
+    frame: of a DICOM file, from 0.
 
   Returns:
-    The image; PNG for lossless sources, JPEG (quality 95, 4:4:4) for others.
-    Gray images keep one channel. Transparent pixels are laid on white. 16-bit
-    values are divided by 257 and rounded.
+    The image; PNG for lossless sources and DICOM, JPEG (quality 95, 4:4:4) for
+    others. Gray images keep one channel. Transparent pixels are laid on white.
+    16-bit values are divided by 257 and rounded, where no window is named.
 
   Raises:
     BadImageError: with the reason.
   """
   with explained(MemoryError):
-    return _clean(read_bytes(path), max_side)
+    if dicom.is_dicom(read_head(path)):
+      return _clean_dicom(path, max_side, window, frame)
+    return _clean(read_bytes(path), max_side, window)
 
 
-def decodable_bytes(path: str | os.PathLike | bytes, max_side: int) -> bytes:
+def decodable_bytes(
+  path: str | os.PathLike | bytes,
+  max_side: int,
+  window: str = windows.FULL,
+  frame: int | None = None,
+) -> bytes:
   """Reads and checks an image file, for a decoder that knows few formats.
 
   Args:
     path: as in `clean_image`, or the bytes of such a file.
     max_side: as in `clean_image`, for what has to be coded anew.
+    window: as in `clean_image`.
+    frame: as in `clean_image`; None: the only one.
 
   Returns:
     The file's own bytes if it is a PNG, or a JPEG that TensorFlow decodes; the
     image as it is stored otherwise.
 
   Raises:
-    BadImageError: as `clean_image`.
+    BadImageError: as `clean_image`; or there are several frames, and none is
+      named.
   """
   with explained(MemoryError):
+    if dicom.is_dicom(read_head(path)):
+      return _clean_dicom(path, max_side, window, frame).data
     source = path if isinstance(path, bytes) else read_bytes(path)
-    return _decodable(source, max_side)
+    return _decodable(source, max_side, window)
 
 
-def _decodable(source: bytes, max_side: int) -> bytes:
+def _clean_dicom(
+  source: str | os.PathLike | bytes,
+  max_side: int,
+  window: str,
+  frame: int | None,
+) -> CleanImage:
+  from data.images import dicom_header, dicom_pixels  # They import pydicom.
+
+  with explained(OSError), contextlib.ExitStack() as opened:
+    if isinstance(source, bytes):
+      file = io.BytesIO(source)
+    else:
+      file = opened.enter_context(open(source, "rb"))
+    if frame is None:
+      frames = dicom_header.read(file).frames
+      if frames > 1:
+        raise BadImageError(
+          f"it holds {frames} frames: list it in a manifest, with --frames"
+        )
+      file.seek(0)
+    pixels = dicom_pixels.read_frame(file, frame or 0, window)
+  scale = min(1.0, max_side / max(pixels.size))
+  if scale < 1:
+    pixels = _resized(pixels, _scaled(pixels.size, scale))
+  return _encode(pixels, lossy=False)
+
+
+def _decodable(source: bytes, max_side: int, window: str) -> bytes:
   with open_image(source) as image:
     _reject_kind(image)
-    if image.format == "PNG" and _is_sound_png(source):
+    windowed = window != windows.FULL and image.mode.startswith("I")
+    if image.format == "PNG" and not windowed and _is_sound_png(source):
       load(image)
       return source
     if image.format in ("JPEG", "MPO"):
@@ -122,7 +195,7 @@ def _decodable(source: bytes, max_side: int) -> bytes:
         image.draft(None, (1, 1))
         load(image)
         return source
-  return _clean(source, max_side).data
+  return _clean(source, max_side, window).data
 
 
 def _is_sound_png(source: bytes) -> bool:
@@ -135,7 +208,7 @@ def _is_sound_png(source: bytes) -> bool:
   return True
 
 
-def _clean(source: bytes, max_side: int) -> CleanImage:
+def _clean(source: bytes, max_side: int, window: str) -> CleanImage:
   with open_image(source) as image:
     _reject_kind(image)
     # PNG looks for EXIF behind the pixels, and loads them to do so.
@@ -151,24 +224,35 @@ def _clean(source: bytes, max_side: int) -> CleanImage:
       except NotCopyableError:
         pass  # It decodes, so it can be coded again.
     # TIFF's loader turns the image upright, so measure before it.
-    size = tuple(max(1, round(side * scale)) for side in image.size)
+    size = _scaled(image.size, scale)
     box = None
     if is_jpeg and scale < 1:
       larger = tuple(int(side * _REDUCING_GAP) for side in size)
       _, box = image.draft(None, larger) or (None, None)
     load(image)
-    pixels = _gray_or_rgb(_eight_bits(image, source, deep_colour))
+    pixels = _gray_or_rgb(_eight_bits(image, source, deep_colour, window))
     if scale < 1:
-      pixels = pixels.resize(
-        size, Image.Resampling.LANCZOS, box, reducing_gap=_REDUCING_GAP
-      )
+      pixels = _resized(pixels, size, box)
     if orientation in _UPRIGHT and image.format != "TIFF":
       pixels = pixels.transpose(_UPRIGHT[orientation])
   return _encode(pixels, lossy)
 
 
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+  width, height = (max(1, round(side * scale)) for side in size)
+  return width, height
+
+
+def _resized(
+  pixels: Image.Image, size: tuple[int, int], box=None
+) -> Image.Image:
+  return pixels.resize(
+    size, Image.Resampling.LANCZOS, box, reducing_gap=_REDUCING_GAP
+  )
+
+
 def _eight_bits(
-  image: Image.Image, source: bytes, deep_colour: bool
+  image: Image.Image, source: bytes, deep_colour: bool, window: str
 ) -> Image.Image:
   """Returns a loaded image with 8 bits a channel."""
   if deep_colour:
@@ -178,7 +262,7 @@ def _eight_bits(
       return deep_pixels.colour_to_eight_bits(image, again)
   if image.mode.startswith("I"):
     try:
-      return deep_pixels.gray_to_eight_bits(image)
+      return deep_pixels.gray_to_eight_bits(image, window)
     except deep_pixels.UnknownRangeError as error:
       raise BadImageError(str(error)) from error
   return image

@@ -18,7 +18,7 @@ from data.images import dicom
 
 # Pillow would run external programs for some others. MPO opens as JPEG.
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
-_KINDS = "JPEG, PNG, BMP, TIFF, WebP, GIF or PPM"
+_KINDS = "JPEG, PNG, BMP, TIFF, WebP, GIF, PPM or DICOM"
 
 
 class BadImageError(ValueError):
@@ -35,6 +35,18 @@ def read_bytes(path: str | os.PathLike) -> bytes:
     return Path(path).read_bytes()
 
 
+def read_head(source: str | os.PathLike | bytes) -> bytes:
+  """Returns the first `dicom.HEAD_BYTES` of a file, or of its bytes.
+
+  Raises:
+    BadImageError: the system refuses it.
+  """
+  if isinstance(source, bytes):
+    return source[: dicom.HEAD_BYTES]
+  with explained(OSError), open(source, "rb") as file:
+    return file.read(dicom.HEAD_BYTES)
+
+
 def open_image(source: str | os.PathLike | bytes) -> Image.Image:
   """Opens a file, or the bytes of one, and reads its header.
 
@@ -46,8 +58,9 @@ def open_image(source: str | os.PathLike | bytes) -> Image.Image:
     try:
       return Image.open(file, formats=_FORMATS)
     except UnidentifiedImageError as error:
-      if dicom.is_dicom(_head(source)):
-        raise BadImageError(dicom.ADVICE) from error
+      advice = dicom.advice(read_head(source))
+      if advice:
+        raise BadImageError(advice) from error
       raise
 
 
@@ -92,10 +105,3 @@ def _reason(error: Exception) -> str:
   # Decoders quote what they read: their text could tell what is in the file.
   truncated = "truncated" in str(error).lower()
   return f"it is damaged ({'truncated' if truncated else type(error).__name__})"
-
-
-def _head(source: str | os.PathLike | bytes) -> bytes:
-  if isinstance(source, bytes):
-    return source[: dicom.HEAD_BYTES]
-  with open(source, "rb") as file:
-    return file.read(dicom.HEAD_BYTES)
