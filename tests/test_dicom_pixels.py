@@ -47,7 +47,7 @@ REJECTED = {
 }
 
 
-def pixels_of(path, window="dicom", frame=0):
+def pixels_of(path, window="dicom", frame=None):
   """The pixels that are stored of a file."""
   image = clean_image(path, 5000, window, frame)
   with Image.open(io.BytesIO(image.data)) as opened:
@@ -59,7 +59,7 @@ def by_pydicom(path, frame):
   """The same by pydicom's pipeline, scaled to its output's own range."""
   ds = pydicom.dcmread(path, force=True)
   values = ds.pixel_array
-  if int(ds.get("NumberOfFrames") or 1) > 1:
+  if frame is not None:
     values = values[frame]
   if ds.PhotometricInterpretation == "PALETTE COLOR":
     return apply_color_lut(values, ds) // 257
@@ -88,11 +88,10 @@ def test_pydicoms_own_files(path):
   reason = REJECTED.get(path.name, no_image)
   if reason is not None:
     with pytest.raises(BadImageError, match=reason):
-      check_header(path)
       clean_image(path, 5000)
     return
   frames = check_header(path).frames
-  for frame in {0, frames - 1}:
+  for frame in {0, frames - 1} if frames > 1 else (None,):
     expected = by_pydicom(path, frame)
     assert np.abs(pixels_of(path, frame=frame) - expected).max() <= 1
 

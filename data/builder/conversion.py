@@ -33,7 +33,7 @@ def converted(
   """
   return pool.ordered_map(
     functools.partial(_try_clean, max_side=max_side, window=window),
-    ((row, (paths[row.row], row.frame or 0)) for row in rows),
+    ((row, (paths[row.row], row.frame)) for row in rows),
     _CHUNK,
   )
 
@@ -58,7 +58,7 @@ def next_of(
 
 
 def _try_clean(
-  place: tuple[str, int], max_side: int, window: str
+  place: tuple[str, int | None], max_side: int, window: str
 ) -> CleanImage | BadImageError:
   path, frame = place
   try:

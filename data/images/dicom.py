@@ -1,8 +1,9 @@
-"""Recognition of medical files by their first bytes."""
+"""Recognition of DICOM, and of what is like it, by the first bytes."""
 
 from __future__ import annotations
 
 import zlib
+from typing import NamedTuple
 
 # The most that is looked at here; a NIfTI header has 348 or 540 bytes.
 HEAD_BYTES = 1024
@@ -13,6 +14,18 @@ _LONGEST_FIRST_VALUE = 256
 _NIFTI = (b"n+1\0", b"ni1\0", b"n+2\0", b"ni2\0")
 # The object identifier that an envelope of PKCS#7 begins with.
 _ENVELOPE = bytes.fromhex("06092a864886f70d0107")
+
+
+class FileFacts(NamedTuple):
+  """What the header of an image file tells.
+
+  Attributes:
+    frames: images that it holds, 1 in all files but DICOM.
+    remarks: names of what a user should know of a DICOM file.
+  """
+
+  frames: int = 1
+  remarks: tuple[str, ...] = ()
 
 
 def is_dicom(head: bytes) -> bool:

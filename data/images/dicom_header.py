@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 from typing import BinaryIO, NamedTuple
 
 import pydicom
@@ -11,6 +12,7 @@ from PIL import Image
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from data.images.dicom import FileFacts
 from data.images.pillow_decoding import BadImageError, explained
 
 # What pydicom warns of quotes the header, which names the patient.
@@ -65,6 +67,19 @@ class Header(NamedTuple):
     """Whether more than 8 bits of gray come without a window or VOI LUT."""
     deep = self.is_gray and self.dataset.BitsStored > 8
     return deep and not has_window(of_frame(self.dataset, 0))
+
+
+def check(path: str | os.PathLike) -> FileFacts:
+  """Reads the header of a file.
+
+  Raises:
+    BadImageError: as `read`.
+  """
+  with explained(OSError), open(path, "rb") as file:
+    header = read(file)
+  remarks = ("burned_in", "overlays", "without_window")
+  found = tuple(name for name in remarks if getattr(header, name))
+  return FileFacts(header.frames, found)
 
 
 def has_window(dataset: pydicom.Dataset) -> bool:

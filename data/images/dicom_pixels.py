@@ -6,6 +6,8 @@ LUT or window, presentation. The steps are pydicom's own.
 
 from __future__ import annotations
 
+import io
+import os
 from typing import BinaryIO
 
 import numpy as np
@@ -23,12 +25,14 @@ from data.images.dicom_header import Header
 from data.images.pillow_decoding import BadImageError, explained
 
 
-def read_frame(file: BinaryIO, frame: int, window: str) -> Image.Image:
-  """Reads one frame.
+def read_frame(
+  source: str | os.PathLike | bytes, frame: int | None, window: str
+) -> Image.Image:
+  """Reads one frame of a DICOM file.
 
   Args:
-    file: the DICOM file, at its beginning.
-    frame: from 0.
+    source: its path, or its bytes.
+    frame: from 0; None: the only one.
     window: as `--window`, of gray images: 'dicom' is the file's own VOI LUT
       or window. Where it has none, up to 8 bits are taken as they are, more
       are stretched from the frame's darkest to its brightest pixel.
@@ -39,14 +43,22 @@ def read_frame(file: BinaryIO, frame: int, window: str) -> Image.Image:
   Raises:
     BadImageError: with the reason.
   """
-  header = dicom_header.read(file)
-  values = _stored(file, header, frame)
+  with explained(OSError), _opened(source) as file:
+    header = dicom_header.read(file)
+    if frame is None and header.frames > 1:
+      raise BadImageError(
+        f"it holds {header.frames} frames: list it in a manifest, with --frames"
+      )
+    values = _stored(file, header, frame or 0)
   # pydicom's functions stumble over headers that break the standard.
   with explained():
-    dataset = dicom_header.of_frame(header.dataset, frame)
-    if header.is_gray:
-      return Image.fromarray(_gray(values, dataset, window))
-    return Image.fromarray(_colour(values, dataset))
+    dataset = dicom_header.of_frame(header.dataset, frame or 0)
+    convert = _gray if header.is_gray else _colour
+    return Image.fromarray(convert(values, dataset, window))
+
+
+def _opened(source: str | os.PathLike | bytes) -> BinaryIO:
+  return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
 
 
 def _stored(file: BinaryIO, header: Header, frame: int) -> np.ndarray:
@@ -115,7 +127,10 @@ def _is_padding(stored: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
   return (stored >= ends[0]) & (stored <= ends[1])
 
 
-def _colour(values: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
+def _colour(
+  values: np.ndarray, dataset: pydicom.Dataset, window: str
+) -> np.ndarray:
+  del window  # of gray images
   bits = dataset.BitsStored
   if values.ndim == 2:
     values = apply_color_lut(values, dataset)[..., :3]

@@ -20,6 +20,7 @@ from data.images.jpeg_segments import NotCopyableError, strip_jpeg
 from data.images.pillow_decoding import (
   BadImageError,
   explained,
+  is_lossy,
   load,
   open_image,
   read_bytes,
@@ -27,7 +28,6 @@ from data.images.pillow_decoding import (
 )
 
 _JPEG_QUALITY = 95
-_LOSSY_TIFF = frozenset({"jpeg", "tiff_jpeg", "webp"})
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
   2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -57,46 +57,27 @@ class CleanImage(NamedTuple):
   height: int
 
 
-class FileFacts(NamedTuple):
-  """What the header of an image file tells.
-
-  Attributes:
-    frames: pictures that are read from it, 1 of all files but DICOM.
-    remarks: names of what a user should know, of `REMARKS`.
-  """
-
-  frames: int = 1
-  remarks: tuple[str, ...] = ()
-
-
-# Of DICOM files; each is a property of `dicom_header.Header`.
-REMARKS = ("burned_in", "overlays", "without_window")
-
-
-def check_header(path: str | os.PathLike) -> FileFacts:
+def check_header(path: str | os.PathLike) -> dicom.FileFacts:
   """Opens an image file and reads its header, not its pixels.
 
   Raises:
     BadImageError: it is no image, or one that cannot be stored (several
       pages, floating-point pixels, a DICOM file of a form that is not read).
   """
-  if not dicom.is_dicom(read_head(path)):
-    with open_image(path) as image:
-      _reject_kind(image)
-    return FileFacts()
-  from data.images import dicom_header  # Imports pydicom.
+  if dicom.is_dicom(read_head(path)):
+    from data.images import dicom_header  # Imports pydicom.
 
-  with explained(OSError), open(path, "rb") as file:
-    header = dicom_header.read(file)
-  found = tuple(name for name in REMARKS if getattr(header, name))
-  return FileFacts(header.frames, found)
+    return dicom_header.check(path)
+  with open_image(path) as image:
+    _reject_kind(image)
+  return dicom.FileFacts()
 
 
 def clean_image(
   path: str | os.PathLike,
   max_side: int,
   window: str = windows.FULL,
-  frame: int = 0,
+  frame: int | None = None,
 ) -> CleanImage:
   """Reads, checks and cleans an image file.
 
@@ -109,7 +90,7 @@ def clean_image(
     max_side: largest width and height in pixels; larger images are shrunk.
     window: as `--window`, of gray DICOM files, PNG and TIFF of more than 8
       bits.
-    frame: of a DICOM file, from 0.
+    frame: of a DICOM file, from 0; None: the only one.
 
   Returns:
     The image; PNG for lossless sources and DICOM, JPEG (quality 95, 4:4:4) for
@@ -136,16 +117,14 @@ def decodable_bytes(
   Args:
     path: as in `clean_image`, or the bytes of such a file.
     max_side: as in `clean_image`, for what has to be coded anew.
-    window: as in `clean_image`.
-    frame: as in `clean_image`; None: the only one.
+    window, frame: as in `clean_image`.
 
   Returns:
     The file's own bytes if it is a PNG, or a JPEG that TensorFlow decodes; the
     image as it is stored otherwise.
 
   Raises:
-    BadImageError: as `clean_image`; or there are several frames, and none is
-      named.
+    BadImageError: as `clean_image`.
   """
   with explained(MemoryError):
     if dicom.is_dicom(read_head(path)):
@@ -160,22 +139,10 @@ def _clean_dicom(
   window: str,
   frame: int | None,
 ) -> CleanImage:
-  from data.images import dicom_header, dicom_pixels  # They import pydicom.
+  from data.images import dicom_pixels  # Imports pydicom.
 
-  with explained(OSError), contextlib.ExitStack() as opened:
-    if isinstance(source, bytes):
-      file = io.BytesIO(source)
-    else:
-      file = opened.enter_context(open(source, "rb"))
-    if frame is None:
-      frames = dicom_header.read(file).frames
-      if frames > 1:
-        raise BadImageError(
-          f"it holds {frames} frames: list it in a manifest, with --frames"
-        )
-      file.seek(0)
-    pixels = dicom_pixels.read_frame(file, frame or 0, window)
-  scale = min(1.0, max_side / max(pixels.size))
+  pixels = dicom_pixels.read_frame(source, frame, window)
+  scale = max_side / max(pixels.size)
   if scale < 1:
     pixels = _resized(pixels, _scaled(pixels.size, scale))
   return _encode(pixels, lossy=False)
@@ -214,7 +181,7 @@ def _clean(source: bytes, max_side: int, window: str) -> CleanImage:
     # PNG looks for EXIF behind the pixels, and loads them to do so.
     deep_colour = deep_pixels.is_deep_colour(image)
     orientation = _orientation(image)
-    lossy = _is_lossy(image, source)
+    lossy = is_lossy(image, source)
     is_jpeg = image.format in ("JPEG", "MPO")
     scale = min(1.0, max_side / max(image.size))
     if is_jpeg and scale == 1.0 and orientation == 1:
@@ -294,25 +261,6 @@ def _orientation(image: Image.Image) -> int:
   except Exception:  # broken metadata of a sound picture
     return 1
   return value if value in range(1, 9) else 1
-
-
-def _is_lossy(image: Image.Image, source: bytes) -> bool:
-  if image.format == "TIFF":
-    return image.info.get("compression") in _LOSSY_TIFF
-  if image.format == "WEBP":
-    return _is_lossy_webp(source)
-  return image.format in ("JPEG", "MPO")
-
-
-def _is_lossy_webp(source: bytes) -> bool:
-  position = 12  # behind 'RIFF', the length, 'WEBP'
-  while position + 8 <= len(source):
-    chunk = source[position : position + 4]
-    if chunk in (b"VP8 ", b"VP8L"):
-      return chunk == b"VP8 "
-    length = int.from_bytes(source[position + 4 : position + 8], "little")
-    position += 8 + length + length % 2
-  return True
 
 
 def _gray_or_rgb(image: Image.Image) -> Image.Image:

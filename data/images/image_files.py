@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from data.images import windows
-from data.images.image_bytes import BadImageError, FileFacts, check_header
+from data.images.dicom import FileFacts
+from data.images.image_bytes import BadImageError, check_header
 from data.images.worker_pool import WorkerPool
 from data.manifest import frames
 from data.manifest.rows import ManifestRow

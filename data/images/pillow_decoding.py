@@ -21,6 +21,9 @@ _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 _KINDS = "JPEG, PNG, BMP, TIFF, WebP, GIF, PPM or DICOM"
 
 
+_LOSSY_TIFF = frozenset({"jpeg", "tiff_jpeg", "webp"})
+
+
 class BadImageError(ValueError):
   """An image that cannot be stored; the message holds no file name."""
 
@@ -72,6 +75,26 @@ def load(image: Image.Image) -> None:
   """
   with explained():
     image.load()
+
+
+def is_lossy(image: Image.Image, source: bytes) -> bool:
+  """Returns whether the compression of an opened image loses something."""
+  if image.format == "TIFF":
+    return image.info.get("compression") in _LOSSY_TIFF
+  if image.format == "WEBP":
+    return _is_lossy_webp(source)
+  return image.format in ("JPEG", "MPO")
+
+
+def _is_lossy_webp(source: bytes) -> bool:
+  position = 12  # behind 'RIFF', the length, 'WEBP'
+  while position + 8 <= len(source):
+    chunk = source[position : position + 4]
+    if chunk in (b"VP8 ", b"VP8L"):
+      return chunk == b"VP8 "
+    length = int.from_bytes(source[position + 4 : position + 8], "little")
+    position += 8 + length + length % 2
+  return True
 
 
 @contextlib.contextmanager
