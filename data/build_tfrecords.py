@@ -3,7 +3,10 @@ r"""The builder's command: from a manifest and images to bag TFRecords.
   python -m data.build_tfrecords --manifest=M.csv --image_root=DIR \
       --output_dir=RECORDS
 
-The manifest has one row an image. docs/data_format.md tells all.
+The manifest has one row an image. docs/data_format.md tells all. One of DICOM
+files can be begun from their headers, to look at and edit:
+
+  python -m data.build_tfrecords --from_dicom=DIR --output=M.csv
 """
 
 from __future__ import annotations
@@ -17,17 +20,21 @@ from collections.abc import Sequence
 from absl import flags
 
 from data import system_faults
-from data.builder import report
+from data.builder import dicom_folder, report
 from data.builder.build import build
 from data.builder.options import ON_BAD_IMAGE, BuildOptions
 from data.images.worker_pool import WorkerDiedError
-from data.problems import InputError
+from data.problems import InputError, Problem
 
 _DONE, _FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 0, 1, 2, 130, 143
 _FAULT = (
   "This is a fault of the program, not of your command. Please report it with "
   "the lines above and the command, less what tells a patient. Nothing was "
   "written."
+)
+
+_OUTPUT_ALONE = (
+  "--output: Expected --from_dicom with it; records go to --output_dir."
 )
 
 
@@ -107,16 +114,37 @@ def define_flags() -> flags.FlagValues:
   text("name", "Begins the file names. Default: from output_dir.")
   number("seed", 0, "Of drawn splits and of the order of the bags.")
   number("images_per_shard", 1000, "About how many images to put in a file.")
+  text(
+    "from_dicom",
+    "Folder of DICOM files: writes their manifest to --output, and no records.",
+  )
+  text("output", "With --from_dicom: the manifest to write.", "manifest.csv")
   flags.DEFINE_bool("help", False, "Shows this.", flag_values=values)
   return values
 
 
 def _options(values: flags.FlagValues) -> BuildOptions:
   given = values.flag_values_dict()
-  del given["help"]
+  for name in ("help", "from_dicom", "output"):
+    del given[name]
   for name in ("label_columns", "split_fractions", "metadata_columns"):
     given[name] = tuple(part.strip() for part in given[name] or ())
   return BuildOptions(**given)
+
+
+def _manifest_of_dicom(values: flags.FlagValues) -> str:
+  """Writes a manifest; returns what to print."""
+  used = ("from_dicom", "output", "workers")
+  others = [n for n in values if values[n].present and n not in used]
+  if others:
+    message = (
+      "--from_dicom: Expected --output and --workers beside it, since no "
+      f"records are written. Received: --{', --'.join(sorted(others))}."
+    )
+    raise InputError([Problem("bad option", message)])
+  return dicom_folder.write_manifest(
+    values.from_dicom, values.output, values.workers, show_progress=True
+  )
 
 
 def main(argv: Sequence[str]) -> int:
@@ -143,7 +171,12 @@ def main(argv: Sequence[str]) -> int:
   # TensorFlow's start-up messages are of no use to who builds a data set.
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
   try:
-    result = build(_options(values), show_progress=True)
+    if values.from_dicom:
+      told = _manifest_of_dicom(values)
+    else:
+      if values["output"].present:
+        raise InputError([Problem("bad option", _OUTPUT_ALONE)])
+      told = report.summary(build(_options(values), show_progress=True))
   except InputError as error:
     print(error, file=sys.stderr)
     return _BAD_INPUT
@@ -160,7 +193,7 @@ def main(argv: Sequence[str]) -> int:
     traceback.print_exc()
     print(_FAULT, file=sys.stderr)
     return _FAILED
-  print(report.summary(result))
+  print(told)
   return _DONE
 
 
