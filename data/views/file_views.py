@@ -63,8 +63,11 @@ class FileViews:
   def description(self):
     """Returns what is done to an image, in order, for people; dict for JSON."""
     size = self.views.image_size
+    decode = "JPEG, PNG, BMP or a still GIF to 8 bits RGB, alpha laid on white"
+    if self.window != windows.FULL:  # A graph does not know it.
+      decode += f" (16 bits in full, not by --window={self.window})"
     steps = [
-      "decode JPEG, PNG, BMP or a still GIF to 8 bits RGB, alpha laid on white",
+      f"decode {decode}",
       f"shrink to a longest side of {self.max_side} pixels where it is larger "
       "(Lanczos)",
       "turn upright by EXIF",
