@@ -269,7 +269,9 @@ def predict(options, problems):
     problems.add(*as_lines(faults))
 
   def open_images():
-    views = file_views.of_run(options._asdict(), options.max_side)
+    views = file_views.of_run(
+      options._asdict(), options.max_side, options.window
+    )
     images, wrong = listed_images.check_listed(manifest, listed, views, faults)
     problems.add(*wrong)
     return images

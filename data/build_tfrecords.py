@@ -4,10 +4,12 @@ r"""The builder's command: from a manifest and images to bag TFRecords.
       --output_dir=RECORDS
 
 The manifest has one row an image. docs/data_format.md tells all. For a public
-data set's own label files see docs/recipes.md:
+data set's own label files see docs/recipes.md, for DICOM docs/dicom.md:
 
   python -m data.build_tfrecords --recipe=chexpert --manifest=train.csv \
       --image_root=DIR --output_dir=RECORDS
+  python -m data.build_tfrecords --from_dicom=DIR --output=M.csv
+      the manifest of a folder of DICOM files, to look at and edit
 """
 
 from __future__ import annotations
@@ -22,19 +24,23 @@ from collections.abc import Sequence
 from absl import flags
 
 from data import system_faults
-from data.builder import recipes, report
+from data.builder import dicom_folder, recipes, report
 from data.builder.build import build
 from data.builder.options import ON_BAD_IMAGE, BuildOptions
 from data.images.worker_pool import WorkerDiedError
 from data.manifest import reshape_options
 from data.manifest.reshape_options import ReshapeOptions
-from data.problems import InputError
+from data.problems import InputError, Problem
 
 _DONE, _FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 0, 1, 2, 130, 143
 _FAULT = (
   "This is a fault of the program, not of your command. Please report it with "
   "the lines above and the command, less what tells a patient. Nothing was "
   "written."
+)
+
+_OUTPUT_ALONE = (
+  "--output: Expected --from_dicom with it; records go to --output_dir."
 )
 
 
@@ -98,6 +104,19 @@ def define_flags() -> flags.FlagValues:
     "letter or digit.",
   )
   number("max_side", 512, "Larger images are shrunk to this many pixels.")
+  text(
+    "window",
+    "Range of gray DICOM files, and of 16-bit PNG and TIFF, that becomes black "
+    "to white: dicom (the file's own; PNG and TIFF in full), percentiles (0.5 "
+    "and 99.5 of each image), or CENTER,WIDTH.",
+    "dicom",
+  )
+  text(
+    "frames",
+    "Frames of DICOM files that hold several: all, middle, or a column with "
+    "all, middle or a frame's number from 1.",
+    "all",
+  )
   choice(
     "on_bad_image",
     "fail",
@@ -113,6 +132,11 @@ def define_flags() -> flags.FlagValues:
   text("name", "Begins the file names. Default: from output_dir.")
   number("seed", 0, "Of drawn splits and of the order of the bags.")
   number("images_per_shard", 1000, "About how many images to put in a file.")
+  text(
+    "from_dicom",
+    "Folder of DICOM files: writes their manifest to --output, and no records.",
+  )
+  text("output", "With --from_dicom: the manifest to write.", "manifest.csv")
   _define_steps(values, text, texts, steps, choice)
   flags.DEFINE_bool("help", False, "Shows this.", flag_values=values)
   return values
@@ -196,10 +220,26 @@ def build_options(values: flags.FlagValues) -> BuildOptions:
     elif value == "" and values[name].default is None:
       value = None  # --split_column= takes back what a recipe says.
     given[name] = value
-  del given["help"], given["recipe"]
+  for name in ("help", "recipe", "from_dicom", "output"):
+    del given[name]
   fields = dataclasses.fields(ReshapeOptions)
   steps = {field.name: given.pop(field.name) for field in fields}
   return BuildOptions(**given, reshape=ReshapeOptions(**steps))
+
+
+def _manifest_of_dicom(values: flags.FlagValues) -> str:
+  """Writes a manifest; returns what to print."""
+  used = ("from_dicom", "output", "workers")
+  others = [n for n in values if values[n].present and n not in used]
+  if others:
+    message = (
+      "--from_dicom: Expected --output and --workers beside it, since no "
+      f"records are written. Received: --{', --'.join(sorted(others))}."
+    )
+    raise InputError([Problem("bad option", message)])
+  return dicom_folder.write_manifest(
+    values.from_dicom, values.output, values.workers, show_progress=True
+  )
 
 
 def main(argv: Sequence[str]) -> int:
@@ -228,7 +268,12 @@ def main(argv: Sequence[str]) -> int:
   # TensorFlow's start-up messages are of no use to who builds a data set.
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
   try:
-    result = build(build_options(values), show_progress=True)
+    if values.from_dicom:
+      told = _manifest_of_dicom(values)
+    else:
+      if values["output"].present:
+        raise InputError([Problem("bad option", _OUTPUT_ALONE)])
+      told = report.summary(build(build_options(values), show_progress=True))
   except InputError as error:
     print(error, file=sys.stderr)
     return _BAD_INPUT
@@ -245,7 +290,7 @@ def main(argv: Sequence[str]) -> int:
     traceback.print_exc()
     print(_FAULT, file=sys.stderr)
     return _FAILED
-  print(report.summary(result))
+  print(told)
   return _DONE
 
 

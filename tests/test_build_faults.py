@@ -97,7 +97,7 @@ def make_file_fault(site, fault):
     (("pages.gif", "3"), "it holds 3 pictures"),
     (("pages.png", "3"), "it holds 3 pictures"),
     (("pages.tiff", "3"), "it holds 3 pictures"),
-    (("scan", "3"), "it is a DICOM file, which is not read: convert it to PNG"),
+    (("scan", "3"), "it is a DICOM file without an image"),
     (("old.dcm", "3"), "it is a DICOM file"),
     (("../outside.png", "3"), "leads out"),
     (("/etc/passwd", "3"), "leads out"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def build(options: BuildOptions, show_progress: bool = False) -> BuildResult:
     if problems:
       hint = (*manifest.numbering, *([image_files.HINT] if files.bad else ()))
       raise InputError(problems, "\n".join(hint))
+    manifest = dataclasses.replace(manifest, rows=files.rows)
     key_file = pseudonyms.open_key(options.key_path)
     planned = plan.plan_shards(
       manifest,
@@ -57,6 +59,7 @@ def build(options: BuildOptions, show_progress: bool = False) -> BuildResult:
       options.images_per_shard,
     )
     notes = report.notes_before(options, manifest)
+    notes += files.notes(options.window)
     writing = Writing(options, manifest, planned, key_file, files, pool, bar)
     description = writing.run()
   return BuildResult(

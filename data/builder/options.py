@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data.images import windows
 from data.manifest import pseudonyms, reshape_options, splits
 from data.manifest.reshape_options import ReshapeOptions
-from data.manifest.rows import ManifestColumns
+from data.manifest.rows import ALL_FRAMES, ManifestColumns
 from data.problems import DataError, InputError, Problem
 
 DEFAULT_LABEL_COLUMN = "label"
@@ -39,6 +40,9 @@ class BuildOptions:
       those to divide one of them into; (): 0.8 train, 0.1 validation, 0.1 test
       where there is no split column.
     max_side: larger images are shrunk to this many pixels.
+    window: which range of deep gray pixels becomes black to white: 'dicom',
+      'percentiles' or 'CENTER,WIDTH'.
+    frames: of files with several: 'all', 'middle', or a column that says it.
     on_bad_image: 'fail', or 'skip' to build without them.
     workers: processes; None: one a core.
     id_key_file: key of the pseudonyms, created where missing; None:
@@ -61,6 +65,8 @@ class BuildOptions:
   split_fractions: tuple[str, ...] = ()
   metadata_columns: tuple[str, ...] = ()
   max_side: int = 512
+  window: str = windows.FULL
+  frames: str = ALL_FRAMES
   on_bad_image: str = "fail"
   workers: int | None = None
   id_key_file: str | None = None
@@ -108,6 +114,7 @@ class BuildOptions:
       labels=self.label_columns,
       split=split,
       metadata=self.metadata_columns,
+      frames=self.frames,
       optional=frozenset(optional),
     )
     return self.reshape.columns(columns)
@@ -125,6 +132,8 @@ class BuildOptions:
       "split_fractions": list(self.split_fractions),
       "seed": self.seed,
       "max_side": self.max_side,
+      "window": self.window,
+      "frames": "column" if self.columns().frames_column else self.frames,
       "on_bad_image": self.on_bad_image,
       "rejected_images": rejected,
       "images_per_shard": self.images_per_shard,
@@ -164,6 +173,11 @@ def _check_values(options: BuildOptions):
     value = getattr(options, flag)
     if value is not None and value < 1:
       yield f"--{flag}: Expected a number from 1 up. Received: {value}."
+  problem = windows.problem(options.window)
+  if problem:
+    yield problem
+  if not options.frames:
+    yield "--frames: Expected all, middle or a column. Received: nothing."
   if options.on_bad_image not in ON_BAD_IMAGE:
     yield (
       f"--on_bad_image: Expected {' or '.join(ON_BAD_IMAGE)}. Received: "

@@ -163,10 +163,12 @@ class Writing:
       for bag in bags
       for row in self._sound(bag.rows)
     )
+    options = self._options
     images = conversion.converted(
-      rows, self._paths, self._options.max_side, self._pool
+      rows, self._paths, options.max_side, options.window, self._pool
     )
-    return iter(self._bar("Converting images", len(self._paths))(images))
+    total = len(self._sound(self._manifest.rows))
+    return iter(self._bar("Converting images", total)(images))
 
   def _records(
     self, bags: list[plan.Bag], images: Iterator[Converted], tally: SplitTally

@@ -10,7 +10,7 @@ import dataclasses
 import unicodedata
 from pathlib import Path
 
-from data.manifest import labels, manifest_checks
+from data.manifest import frames, labels, manifest_checks
 from data.manifest.csv_table import (
   Table,
   missing_column,
@@ -19,7 +19,7 @@ from data.manifest.csv_table import (
   repeated_names,
 )
 from data.manifest.reshape_options import ReshapeOptions
-from data.manifest.rows import ManifestColumns, ManifestRow
+from data.manifest.rows import ALL_FRAMES, ManifestColumns, ManifestRow
 from data.manifest.splits import is_split_name
 from data.problems import InputError, Problem
 
@@ -176,6 +176,15 @@ def _read_row(
     problems += bad
   elif columns.label:
     label = labels.read_name(cell[columns.label])
+  which = columns.frames
+  if columns.frames_column:
+    which = frames.read(cell[columns.frames])
+  if which is None:
+    message = (
+      f"Expected a frame's number from 1, all, or middle in column "
+      f"{columns.frames!r}. Received: {cell[columns.frames]!r}."
+    )
+    problems.append(Problem("bad frame", message, number))
   if labels.is_missing(cell[columns.image]):
     return None
   # One id typed on a Mac and on Windows may differ in its Unicode form only.
@@ -187,5 +196,12 @@ def _read_row(
     for name in columns.metadata
   )
   return ManifestRow(
-    number, cell[columns.image], patient, bag, label, split, metadata
+    row=number,
+    image=cell[columns.image],
+    patient=patient,
+    bag=bag,
+    label=label,
+    split=split,
+    metadata=metadata,
+    frames=which or ALL_FRAMES,
   )
