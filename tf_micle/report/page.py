@@ -6,7 +6,6 @@ page forbids scripts and loading, should something slip through.
 
 from __future__ import annotations
 
-import base64
 import os
 import pathlib
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from collections.abc import Sequence
 import jinja2
 
 from tf_micle.evaluation import intervals
+from tf_micle.report import charts
 from tf_micle.report import sections as report_sections
 from tf_micle.report.blocks import Section
 from tf_micle.report.study import Study
@@ -45,6 +45,22 @@ def write(
     OSError: the file cannot be written.
   """
   _check(study.result, study.predictions)
+  sections = report_sections.of(study)
+  page = rendered(
+    _FOLDER / "page.html",
+    title=study.facts.get("data"),
+    lead=lead(study),
+    sections=sections,
+    no_width=intervals.NO_WIDTH,
+    warnings=warnings,
+  )
+  with written_whole(path) as file:
+    file.write(page)
+  return sections
+
+
+def rendered(template: pathlib.Path, **context) -> str:
+  """Returns a page of a template, all text escaped, with the reports' CSS."""
   # No pretty error for a missing name: StrictUndefined makes it an exception.
   environment = jinja2.Environment(
     autoescape=True,
@@ -53,22 +69,10 @@ def write(
     lstrip_blocks=True,
     finalize=_text,
   )
-  environment.filters["data_uri"] = _data_uri
-  template = environment.from_string(
-    (_FOLDER / "page.html").read_text(encoding="utf-8")
-  )
-  sections = report_sections.of(study)
-  page = template.render(
-    title=study.facts.get("data"),
-    lead=lead(study),
-    sections=sections,
-    no_width=intervals.NO_WIDTH,
-    warnings=warnings,
-    css=(_FOLDER / "page.css").read_text(encoding="utf-8"),
-  )
-  with written_whole(path) as file:
-    file.write(page)
-  return sections
+  environment.filters["data_uri"] = charts.source
+  css = (_FOLDER / "page.css").read_text(encoding="utf-8")
+  text = template.read_text(encoding="utf-8")
+  return environment.from_string(text).render(css=css, **context)
 
 
 def _check(result, predictions):
@@ -109,9 +113,3 @@ def _text(value):
   ).encode("utf-8", "replace")
   # Markup (the page's own) stays Markup, so that it is not escaped twice.
   return type(value)(shown.decode("utf-8"))
-
-
-def _data_uri(svg):
-  """SVG text -> what <img src> takes."""
-  data = base64.b64encode(svg.encode("utf-8")).decode("ascii")
-  return f"data:image/svg+xml;base64,{data}"
