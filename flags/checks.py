@@ -154,7 +154,23 @@ def _head_flags(starts_from):
   return names
 
 
+def _is_operating_point(text):
+  name, _, goal = text.partition("=")
+  try:
+    return text == "youden" or (
+      name in ("sensitivity", "specificity") and 0 < float(goal) < 1
+    )
+  except ValueError:
+    return False
+
+
 def _check_finetuning(v, given, expect):
+  expect(
+    _is_operating_point(v["operating_point"]),
+    "youden, or sensitivity=S or specificity=S with 0 < S < 1",
+    "operating_point",
+  )
+  expect(v["unit"] != "patient", "--unit=image or bag to fine-tune", "unit")
   picks = v["select_by"] != "none"
   expect(
     picks or v["sweep"] is None,
@@ -168,6 +184,8 @@ def _check_finetuning(v, given, expect):
     "early_stopping",
     "select_by",
   )
+  for name in {"operating_point", "calibrate"} & given:
+    expect(picks, f"a validation split for --{name}", name, "select_by")
   for name, unset in (("linear_probe_steps", 0), ("encoder_rate", 1)):
     expect(
       v["fine_tune_after_block"] < 4 or v[name] == unset,

@@ -15,7 +15,7 @@ _MAY_CHANGE = frozenset(
   "train_steps train_epochs log_steps checkpoint_steps checkpoint_epochs "
   "keep_checkpoint_max eval_batch_size eval_split on_bad_record strategy "
   "tpu_name data_dir model_dir checkpoint checkpoint_parts demo remat "
-  "health_checks".split()
+  "operating_point calibrate health_checks".split()
 )
 
 # By the module that defines a flag; `_OWN` has the exceptions.
@@ -57,6 +57,7 @@ _OWN = {
   "tpu_name": (*_SCORES, "predict"),
   "eval_batch_size": (*_SCORES, "predict"),
   "max_side": ("export", "predict"),
+  "unit": ("finetune", "predict"),
 }
 
 

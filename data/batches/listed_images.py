@@ -78,7 +78,9 @@ class ListedImages:
     groups = {}
     for row in files.rows:
       bag = row.patient if patients else None, row.bag
-      key = bag if options.unit == "bag" else (row.row, row.frame)
+      image = row.row, row.frame
+      keys = {"image": image, "bag": bag, "patient": row.patient}
+      key = keys[options.unit]
       groups.setdefault(key, []).append(row)
     self.items, self._paths, self.bad = [], [], {}
     for rows in groups.values():
@@ -173,6 +175,14 @@ def read_listed(options):
     manifest, problems = read_manifest(Path(options.manifest), columns)
   except InputError as error:
     return None, [*bad_paths, *error.problems]
+  if manifest and options.unit == "patient" and not manifest.columns.patient:
+    problems.append(
+      Problem(
+        "column",
+        "Expected a column of patients for --unit=patient: patient_id, or "
+        "name it by --patient_column. Received: a manifest without it",
+      )
+    )
   return None if bad_paths else manifest, bad_paths + problems
 
 

@@ -206,8 +206,8 @@ class _Recorder(tf.keras.callbacks.Callback):
 
   def _unless_stopped(self, measure):
     try:
-      return measure([_BreakOff(self._stop)])
-    except _BrokenOff:
+      return measure([BreakOff(self._stop)])
+    except BrokenOff:
       return None
 
   def _check_finite(self, finite, what):
@@ -227,23 +227,26 @@ class _Recorder(tf.keras.callbacks.Callback):
     )
 
 
-class _BrokenOff(Exception):
+class BrokenOff(Exception):
   """A signal came while the model was validated."""
 
 
-class _BreakOff(tf.keras.callbacks.Callback):
+class BreakOff(tf.keras.callbacks.Callback):
   """Ends a validation, which may take minutes, as soon as a signal comes."""
 
   def __init__(self, stop):
+    """Takes an object whose `requested` turns true."""
     super().__init__()
     self._stop = stop
 
   def on_test_batch_end(self, batch, logs=None):
+    """Raises `BrokenOff` if a signal came."""
     self._check()
 
   def on_predict_batch_end(self, batch, logs=None):
+    """Raises `BrokenOff` if a signal came."""
     self._check()
 
   def _check(self):
     if self._stop.requested:
-      raise _BrokenOff
+      raise BrokenOff

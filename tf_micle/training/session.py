@@ -83,6 +83,8 @@ class Plan:
     picked_on: the data that pick the checkpoint, or None.
     health: `health.checks.HealthChecks`, at step 0 and at checkpoints; or None.
     facts: what else to put down in `provenance.json`.
+    conclusion: what to draw from the best checkpoint at the end: has
+      `is_due(folder)` and `draw(folder, model, strategy, callbacks)`; or None.
   """
 
   source: Any
@@ -100,6 +102,7 @@ class Plan:
   picked_on: Any = None
   health: Any = None
   facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  conclusion: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -308,7 +311,24 @@ def _train(session, plan, model, parts, checkpoints, log, first_step):
       clock=session.clock,
     )
     stopped = done.step < plan.train_steps or done.broken_off
-    return Outcome(done.step, stop.requested and stopped)
+    stopped = stop.requested and stopped
+    if plan.conclusion and not stopped:
+      stopped = _conclude(session, plan, model, selection, stop)
+    return Outcome(done.step, stopped)
+
+
+def _conclude(session, plan, model, selection, stop):
+  """Draws the conclusion; returns whether a signal broke it off."""
+  folder = session.options.model_dir
+  if not plan.conclusion.is_due(folder):
+    return False
+  if selection:
+    selection.restore()
+  try:
+    plan.conclusion.draw(folder, model, session.strategy, [loop.BreakOff(stop)])
+  except loop.BrokenOff:
+    return True
+  return False
 
 
 def save_every(options, steps_per_epoch):
