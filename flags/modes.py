@@ -32,7 +32,7 @@ _OWN = {
   **dict.fromkeys(
     (
       *("use_micle", "temperature", "hidden_norm", "micro_batch_size"),
-      *("lineareval_while_pretraining", "loss_reduction"),
+      *("lineareval_while_pretraining", "loss_reduction", "show_pairs"),
     ),
     ("pretrain",),
   ),
