@@ -3,10 +3,9 @@
 As pHash, it takes the lowest frequencies of a small grey picture. Each is
 measured from the data set's mean in its standard deviations, so that what all
 images of a kind share (a chest, a skull) does not make them alike, and two
-images are compared by the cosine of what is left. On 3,064 slices of brain MRI
-(docs/inspect.md) no two of different patients come above 0.89; an image shrunk,
-coded again or brightened is at 0.98 to 1. Copies that are cropped, turned or
-mirrored are not found.
+images are compared by the cosine of what is left. How far apart copies and
+other patients' images are: `benchmarks/near_duplicates.py`. Copies that are
+cropped, turned or mirrored are not found.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _BLOCK = 1024
 # Of an image's many copies, these link it to all others.
 _MOST_LINKS = 8
 # Frequencies that hardly vary are noise: they count for less.
-_FLOOR = 0.02
+_FLOOR = 0.1
 
 
 def groups(signatures: np.ndarray) -> np.ndarray:
@@ -37,13 +36,13 @@ def groups(signatures: np.ndarray) -> np.ndarray:
     int (n,), the number of each image's group.
   """
   n = len(signatures)
-  directions = _directions(signatures)
+  unit = directions(signatures)
   first, second = [], []
   with tqdm.tqdm(
     total=n, desc="Comparing images", unit=" images", leave=False
   ) as bar:
     for start in range(0, n, _BLOCK):
-      cosines = directions[start : start + _BLOCK] @ directions[start:].T
+      cosines = unit[start : start + _BLOCK] @ unit[start:].T
       alike = np.triu(cosines > ALIKE, 1)
       for row in np.flatnonzero(alike.any(axis=1)):
         linked = np.flatnonzero(alike[row])[:_MOST_LINKS]
@@ -54,8 +53,8 @@ def groups(signatures: np.ndarray) -> np.ndarray:
   return connected_components(links, directed=False)[1]
 
 
-def _directions(signatures):
-  """Returns float32 (n, d + 1) of length 1."""
+def directions(signatures: np.ndarray) -> np.ndarray:
+  """Returns float32 (n, d + 1) of length 1, whose products are cosines."""
   values = signatures.astype(np.float32)
   values -= values.mean(axis=0)
   spread = values.std(axis=0)
