@@ -126,6 +126,7 @@ def _inspect(values):
   page.write(output, m, found, pairs)
   for title, table in tables.tables(m):
     print(f"{title}\n{table.rename_axis(None, axis=0).to_string()}\n")
+  print(f"In {output}: the same with pictures. Keep it as the records.\n")
   print(f"{counted(len(found), 'worry').replace('worrys', 'worries')}:")
   for worry in found:
     print(f"- {worries.LEVELS[worry.level]}: {worry.text}")
@@ -133,7 +134,6 @@ def _inspect(values):
     rows = [*worry.rows[:_ROWS_PRINTED], *[f"and {more} more"] * (more > 0)]
     if rows:
       print(f"    {'; '.join(rows)}")
-  print(f"In {output}: the same with pictures. Keep it as the records.")
 
 
 def _pairs(values, description):
