@@ -118,6 +118,14 @@ def problems(v, given, *, modes, runs):
       "--export_dir to be a folder where this user may write",
       "export_dir",
     )
+  if v["show_pairs"]:
+    folder = os.path.dirname(os.path.abspath(v["show_pairs"]))
+    expect(
+      os.path.isdir(folder) and os.access(folder, os.W_OK),
+      "--show_pairs to be in a folder where this user may write",
+      "show_pairs",
+    )
+    return found  # It needs no --model_dir.
   return found + _model_dir(v, runs)
 
 
