@@ -16,6 +16,8 @@ makes it a classifier with few labels, and says how good that is.
   python run.py --mode=predict --model_dir=TUNED --manifest=N.csv \
       --image_root=DIR --output=out.csv
       what the classifier says of images that need no labels and no records
+  python run.py --mode=study --study=FILE --data_dir=RECORDS --model_dir=OUT
+      which way to pretrain is best on your data; see docs/study.md
   python run.py --flagfile=flags/recipes/derm_micle.flags --data_dir=RECORDS \
       --model_dir=RUN --checkpoint=SIMCLR_RUN
       the paper's settings, from SimCLR's weights; see flags/recipes/
@@ -40,6 +42,7 @@ from absl import app, flags, logging
 from data.images.worker_pool import WorkerDiedError
 from data.problems import DataError, as_lines
 from flags import modes, next_steps, reader, sweep
+from flags import study as study_file
 from flags.problems import Problems, UsageError
 from tf_micle.runs import folder as run_folder
 from tf_micle.system import system_faults, tf_config
@@ -65,6 +68,7 @@ def main(argv):
     "eval": evaluate,
     "export": export,
     "predict": predict,
+    "study": study,
   }
   try:
     problems = Problems(_MISTAKES)
@@ -182,6 +186,35 @@ def finetune_sweep(options, problems):
     return FAILED
   print(next_steps.evaluate(result["best"]))
   return DONE
+
+
+def study(options, problems):
+  """Runs a study of many runs; returns the exit status."""
+  from data.records import dataset_json
+
+  content = options.study and problems.collect(
+    study_file.read,
+    options.study,
+    data_dir=options.data_dir,
+    splits_of=lambda folder: dataset_json.load(folder).splits,
+    runs=run_folder,
+  )
+  problems.stop_if_any()
+  from tf_micle.modes import study
+  from tf_micle.study import design
+
+  outcome, found = study.run(
+    design.of(content),
+    [sys.executable, os.path.abspath(__file__)],
+    options.model_dir,
+    at_once=options.study_jobs,
+  )
+  if outcome == "stopped":
+    logging.info("Stopped. The same command resumes the study.")
+    return STOPPED
+  print(found)
+  print(f"In {options.model_dir}: study.html, study.md, study.csv")
+  return {"done": DONE, "failed": FAILED}[outcome]
 
 
 def evaluate(options, problems):
@@ -306,6 +339,7 @@ def _strategy(options, problems):
 
 def _data(options, problems):
   from data import access
+  from data.batches.pair_rules import PairRules
   from data.views import geometry
 
   if options.demo:
@@ -317,6 +351,7 @@ def _data(options, problems):
   return access.DataAccess(
     reader.pick(access.DataOptions, options),
     reader.pick(geometry.ViewOptions, options),
+    reader.pick(PairRules, options),
   )
 
 

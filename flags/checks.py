@@ -22,7 +22,9 @@ _RANGES = {
   "color_jitter_strength": ("a finite color_jitter_strength", math.isfinite),
   "momentum": ("0 <= momentum < 1", lambda x: 0 <= x < 1),
   "train_steps": ("train_steps >= 0, or unset", lambda x: x >= 0),
+  "micle_weight": ("0 <= micle_weight <= 1, or unset", lambda x: 0 <= x <= 1),
   "label_fraction": ("0 < label_fraction <= 1", lambda x: 0 < x <= 1),
+  "encoder_rate": ("a finite encoder_rate > 0", lambda x: 0 < x < math.inf),
   "focal_gamma": ("a finite focal_gamma", math.isfinite),
   "specificity": ("0 < specificity < 1", lambda x: 0 < x < 1),
 }
@@ -30,6 +32,7 @@ _RANGES = {
 EITHER_OR = {
   "train_steps": "train_epochs",
   "checkpoint_steps": "checkpoint_epochs",
+  "warmup_steps": "warmup_epochs",
 }
 
 
@@ -96,6 +99,7 @@ def problems(v, given, *, modes, runs):
       "lars, momentum or adam for pretraining",
       "optimizer",
     )
+    _check_objective(v, expect)
   elif v["checkpoint"] and v["model_dir"]:
     expect(
       _inside(v["checkpoint"], v["model_dir"]),
@@ -103,6 +107,8 @@ def problems(v, given, *, modes, runs):
       "checkpoint",
       "model_dir",
     )
+  if v["mode"] == "study":
+    expect(v["study"], "--study, the study's file", "study")
   if v["mode"] == "predict":
     found += _outputs(v)
   if v["mode"] == "export":
@@ -162,6 +168,21 @@ def _check_finetuning(v, given, expect):
     "early_stopping",
     "select_by",
   )
+  for name, unset in (("linear_probe_steps", 0), ("encoder_rate", 1)):
+    expect(
+      v["fine_tune_after_block"] < 4 or v[name] == unset,
+      f"--fine_tune_after_block below 4 with --{name}: with 4 the encoder is "
+      "frozen throughout, so it would do nothing",
+      "fine_tune_after_block",
+      name,
+    )
+  probe, steps = v["linear_probe_steps"], v["train_steps"]
+  expect(
+    not probe or steps is None or probe < steps,
+    "--linear_probe_steps below --train_steps, which count both phases",
+    "linear_probe_steps",
+    "train_steps",
+  )
   for name in {"bag_pooling", "bag_views"} & given:
     expect(v["unit"] == "bag", f"--{name} with --unit=bag only", name, "unit")
   expect(
@@ -178,6 +199,27 @@ def _check_finetuning(v, given, expect):
     "ft_proj_selector",
     "proj_head_mode",
     "num_proj_layers",
+  )
+
+
+def _check_objective(v, expect):
+  for name in ("pair_by", "pair_across", "micle_weight"):
+    if v[name] is not None:
+      what = f"--{name} together with --use_micle"
+      expect(v["use_micle"], what, name, "use_micle")
+      what = f"--{name} with --views_per_bag=2 only"
+      expect(v["views_per_bag"] == 2, what, name, "views_per_bag")
+  expect(
+    v["pair_by"] is None or v["pair_by"] != v["pair_across"],
+    "different columns",
+    "pair_by",
+    "pair_across",
+  )
+  expect(
+    not (v["mask_same_patient"] and v["dataset"] and not v["patient_feature"]),
+    "--patient_feature, which says whose image it is",
+    "mask_same_patient",
+    "dataset",
   )
 
 

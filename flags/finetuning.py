@@ -55,6 +55,21 @@ flags.DEFINE_integer(
   upper_bound=4,
 )
 flags.DEFINE_integer(
+  "linear_probe_steps",
+  0,
+  "The first steps, of --train_steps, train the classifier's head only, on "
+  "frozen features, BatchNorm's statistics frozen too; then all that "
+  "--fine_tune_after_block leaves. The learning rate warms up and falls to 0 "
+  "in each phase.",
+  lower_bound=0,
+)
+flags.DEFINE_float(
+  "encoder_rate",
+  1.0,
+  "Factor of --learning_rate for the encoder and the projection head, weight "
+  "decay's pull with it; the classifier's head keeps the rate itself.",
+)
+flags.DEFINE_integer(
   "ft_proj_selector",
   0,
   "Layer of the projection head to fine-tune from; 0: the encoder's output.",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-ALL = ("pretrain", "finetune", "eval", "export", "predict")
+ALL = ("pretrain", "finetune", "eval", "export", "predict", "study")
 TRAIN = ("pretrain", "finetune")
 # Modes that use a run which is there, and train nothing.
 USES_RUN = ("eval", "export", "predict")
+_RUNS = (*TRAIN, *USES_RUN)  # A study starts these.
 _SCORES = (*TRAIN, "eval")
 
 # What may differ when a run is resumed: how long (more, not less), how often,
@@ -13,7 +14,8 @@ _SCORES = (*TRAIN, "eval")
 _MAY_CHANGE = frozenset(
   "train_steps train_epochs log_steps checkpoint_steps checkpoint_epochs "
   "keep_checkpoint_max eval_batch_size eval_split on_bad_record strategy "
-  "tpu_name data_dir model_dir checkpoint checkpoint_parts demo remat".split()
+  "tpu_name data_dir model_dir checkpoint checkpoint_parts demo remat "
+  "health_checks".split()
 )
 
 # By the module that defines a flag; `_OWN` has the exceptions.
@@ -23,16 +25,18 @@ _OF_MODULE = {
   "augmentation": TRAIN,
   "model": TRAIN,
   "training": TRAIN,
+  "objective": ("pretrain",),
   "finetuning": ("finetune",),
   "evaluation": ("eval",),
   "exporting": ("export",),
   "prediction": ("predict",),
+  "studying": ("study",),
 }
 _OWN = {
   **dict.fromkeys(
     (
       *("use_micle", "temperature", "hidden_norm", "micro_batch_size"),
-      *("lineareval_while_pretraining", "loss_reduction"),
+      *("lineareval_while_pretraining", "loss_reduction", "health_checks"),
     ),
     ("pretrain",),
   ),
@@ -45,7 +49,8 @@ _OWN = {
   ),
   "checkpoint_parts": TRAIN,
   # Export and prediction ask them how large the images were stored.
-  **dict.fromkeys(("data_dir", "dataset"), ALL),
+  "data_dir": ALL,
+  **dict.fromkeys(("dataset", "checkpoint"), _RUNS),
   **dict.fromkeys(("patient_feature", "eval_split", "on_bad_record"), _SCORES),
   "seed": _SCORES,
   "strategy": (*_SCORES, "predict"),

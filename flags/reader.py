@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 import dataclasses
 import os
 import re
@@ -19,8 +20,10 @@ from flags import (
   finetuning,
   model,
   modes,
+  objective,
   prediction,
   run,
+  studying,
   training,
 )
 from flags.problems import UsageError
@@ -32,10 +35,12 @@ MODULES = (
   augmentation,
   model,
   training,
+  objective,
   finetuning,
   evaluation,
   exporting,
   prediction,
+  studying,
 )
 
 _RECIPES = os.path.join(os.path.dirname(__file__), "recipes")
@@ -50,11 +55,12 @@ _SOURCE = ("data_dir", "dataset", "patient_feature")
 _USED_OF_RUN = ("unit", "uncertain", "image_size", "resize_method")
 
 
-def parse(argv):
+def parse(argv, values=FLAGS):
   """Parses a command line past its faults, to find them all.
 
   Args:
     argv: the program's name and its arguments.
+    values: `absl.flags.FlagValues` to parse into.
 
   Returns:
     The positional arguments, the program's name first.
@@ -65,7 +71,7 @@ def parse(argv):
   argv, problems = list(argv), []
   while True:
     try:
-      rest = FLAGS(argv)
+      rest = values(argv)
       break
     except flags.UnrecognizedFlagError as error:
       problems.append(str(error))
@@ -82,6 +88,18 @@ def parse(argv):
   if problems:
     raise UsageError(problems)
   return rest
+
+
+def fresh():
+  """Returns our flags once more, at their defaults, for `parse`.
+
+  Only ours: absl's own change the log when they are set.
+  """
+  values = flags.FlagValues()
+  for flag in map(copy.deepcopy, _ours()):
+    flag.unparse()
+    values[flag.name] = flag
+  return values
 
 
 def options(problems, runs):
@@ -106,6 +124,7 @@ def options(problems, runs):
   mode = FLAGS.mode
   settled = given = {f.name for f in _ours() if f.present}
   demo = FLAGS.data_dir is None and FLAGS.dataset is None
+  demo = demo and mode != "study"  # Its file says what its data are.
   uses_run = mode in modes.USES_RUN
   earlier = {}
   if FLAGS.checkpoint and not (

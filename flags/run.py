@@ -5,9 +5,10 @@ from absl import flags
 flags.DEFINE_enum(
   "mode",
   "pretrain",
-  ["pretrain", "finetune", "eval", "export", "predict"],
+  ["pretrain", "finetune", "eval", "export", "predict", "study"],
   "Pretrain an encoder, make it a classifier, say how good that is, export it "
-  "for TF Serving, or predict images that have no labels.",
+  "for TF Serving, predict images that have no labels, or compare ways to "
+  "pretrain in a study of many runs.",
 )
 flags.DEFINE_string(
   "model_dir",

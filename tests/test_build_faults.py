@@ -155,7 +155,7 @@ def fill(path):
     ({"label_columns": "label,x"}, "Expected a column 'x'"),
     ({"label_columns": "label,label"}, "different columns"),
     ({"label_column": "label", "label_columns": "x"}, "Received: both"),
-    ({"split_column": "s", "split_fractions": "train=1"}, "Received: both"),
+    ({"split_column": "s", "manifest_split": "train"}, "Received: both"),
     ({"split_fractions": "train=0.5"}, "sum to 1"),
     ({"split_fractions": "a=.25,b=.25,c=.25,d=.25"}, "3 patients for 4"),
     ({"max_side": 0}, "--max_side: Expected a number from 1"),

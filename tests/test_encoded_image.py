@@ -147,9 +147,10 @@ def test_what_cannot_be_decoded_is_an_error(picture, to_views):
     "text": b"not an image",
     "cut": good[: len(good) * 9 // 10],
     "cut png": png[: len(png) // 2],
-    "webp": encode(picture, "WEBP"),
     "film": encode(picture, "GIF", save_all=True, append_images=turning),
   }
+  if tf.__version__.startswith("2.15."):  # Later ones decode it.
+    bad["webp"] = encode(picture, "WEBP")
   for encoded in bad.values():
     with pytest.raises(tf.errors.InvalidArgumentError):
       to_views([good, encoded])

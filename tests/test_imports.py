@@ -17,7 +17,7 @@ ROOMS = {
   ),
   "tf_micle": (
     "options system views optimization encoder runs classifier contrastive "
-    "evaluation loading training report prediction serving modes"
+    "evaluation health loading training report study prediction serving modes"
   ),
 }
 

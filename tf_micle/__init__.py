@@ -1,5 +1,13 @@
 """The model side: from uint8 views to a trained encoder."""
 
+import importlib.util
+import os
+
+# From TensorFlow 2.16 on `tf.keras` is Keras 3, with other checkpoints and
+# optimisers, unless this is set before `tf.keras` is used for the first time.
+if importlib.util.find_spec("tf_keras"):
+  os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+
 
 def load(run_dir, preprocessing=None, checkpoint=None):
   """Opens a run, pretrained or fine-tuned, for a notebook.

@@ -18,6 +18,8 @@ from data.manifest import pseudonyms
 from data.manifest.manifest import Manifest, read_manifest
 from data.problems import InputError, Problem
 
+_NOT_LOOKED = "The image files were not looked at yet."
+
 
 def build(options: BuildOptions, show_progress: bool = False) -> BuildResult:
   """Builds a data set.
@@ -45,7 +47,8 @@ def build(options: BuildOptions, show_progress: bool = False) -> BuildResult:
     if options.on_bad_image == "fail":
       problems += image_files.bad_images(manifest.rows, files.bad)
     if problems:
-      raise InputError(problems, image_files.HINT if files.bad else "")
+      hint = (*manifest.numbering, *([image_files.HINT] if files.bad else ()))
+      raise InputError(problems, "\n".join(hint))
     manifest = dataclasses.replace(manifest, rows=files.rows)
     key_file = pseudonyms.open_key(options.key_path)
     planned = plan.plan_shards(
@@ -85,7 +88,12 @@ def _check_without_images(
   manifest, split_of = None, {}
   try:
     if options.manifest:
-      manifest, more = read_manifest(Path(options.manifest), options.columns())
+      manifest, more = read_manifest(
+        Path(options.manifest),
+        options.columns(),
+        options.reshape,
+        options.image_root,
+      )
       problems += more
     if not problems:
       split_of = plan.assign_splits(
@@ -94,7 +102,8 @@ def _check_without_images(
   except InputError as error:
     problems += error.problems
   if any(problem.row is None for problem in problems) or manifest is None:
-    raise InputError(problems, "The image files were not looked at yet.")
+    note = *(manifest.numbering if manifest else ()), _NOT_LOOKED
+    raise InputError(problems, "\n".join(note))
   return manifest, split_of, problems
 
 

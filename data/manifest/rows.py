@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,6 +48,14 @@ class ManifestColumns:
     names = (self.image, self.patient, self.bag, self.label, *self.labels)
     names = (*names, self.split, *self.metadata, self.frames_column)
     return tuple(dict.fromkeys(n for n in names if n))
+
+  def stored_metadata(self) -> tuple[str, ...]:
+    """Returns the metadata columns' names as TFDS takes them.
+
+    'Frontal/Lateral' is stored as 'Frontal_Lateral'.
+    """
+    safe = (re.sub(r"[^\w -]+", "_", name) for name in self.metadata)
+    return tuple(name.strip("_ ") for name in safe)
 
 
 class ManifestRow(NamedTuple):

@@ -199,13 +199,48 @@ def _flip_if(condition, image):
 def _random_rotation(image, seed, degrees):
   limit = math.radians(degrees)
   angle = tf.random.stateless_uniform((), seed, -limit, limit)
-  return _addons().image.rotate(image, angle, interpolation="bilinear")
+  rotate = _addons().image.rotate if _addons() else rotate_without_addons
+  return rotate(image, angle, interpolation="bilinear")
+
+
+def rotate_without_addons(image, angle, interpolation):
+  """Rotates as `tensorflow_addons.image.rotate` does, to the bit.
+
+  Args:
+    image: uint8 (h, w, 3).
+    angle: float32 (), counterclockwise, in radians, about the image's middle.
+    interpolation: 'bilinear' or 'nearest'. Zeros lie beyond the edges.
+
+  Returns:
+    uint8 (h, w, 3).
+  """
+  shape = tf.shape(image)[:2]
+  y, x = tf.unstack(tf.cast(shape, tf.float32) - 1.0)
+  cos, sin = tf.cos(angle), tf.sin(angle)
+  # From a point of the output to one of the input, row by row.
+  right = (x - (cos * x - sin * y)) / 2.0
+  down = (y - (sin * x + cos * y)) / 2.0
+  return tf.raw_ops.ImageProjectiveTransformV3(
+    images=image[None],
+    transforms=tf.stack([cos, -sin, right, sin, cos, down, 0.0, 0.0])[None],
+    output_shape=shape,
+    fill_value=0.0,
+    interpolation=interpolation.upper(),
+    fill_mode="CONSTANT",
+  )[0]
 
 
 @functools.cache
 def _addons():
-  """Imports TensorFlow Addons, less its notice of the end of its life."""
+  """Imports TensorFlow Addons, less its notice of the end of its life.
+
+  Returns:
+    The package; None where it is not installed, as for Python 3.12 and later.
+  """
   with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)
-    import tensorflow_addons
+    try:
+      import tensorflow_addons
+    except ModuleNotFoundError:
+      return None
   return tensorflow_addons

@@ -42,7 +42,9 @@ def build_classifier(
 
   Returns:
     A compiled `model.Classifier`, and a dict of the parts whose state is
-    the run's: those of `build_network`, and 'optimizer', built.
+    the run's: those of `build_network`; 'optimizer', built, which counts the
+    run's steps; and 'encoder_optimizer' where the encoder has other steps, or
+    another rate, than the head.
 
   Raises:
     ValueError: if an option is none that there is.
@@ -66,13 +68,32 @@ def build_classifier(
     after_block=options.fine_tune_after_block,
     layer=options.ft_proj_selector,
   )
+  probe_steps = options.linear_probe_steps
+  apart = probe_steps > 0 or options.encoder_rate != 1
   parts["optimizer"], l2 = build_optimizer(
     options,
-    model.trainable_variables,
+    model.head_variables if apart else model.trainable_variables,
     steps_per_epoch=steps_per_epoch,
     train_steps=train_steps,
+    first_steps=probe_steps,
+    scale_loss=not apart,
   )
-  model.compile(parts["optimizer"], l2=l2, class_weights=class_weights)
+  if apart:
+    # It counts its own steps: Adam's bias correction begins with the encoder.
+    parts["encoder_optimizer"], _ = build_optimizer(
+      options,
+      model.encoder_variables,
+      steps_per_epoch=steps_per_epoch,
+      train_steps=train_steps - probe_steps,
+      factor=options.encoder_rate,
+    )
+  model.compile(
+    parts["optimizer"],
+    parts.get("encoder_optimizer"),
+    linear_probe_steps=probe_steps,
+    l2=l2,
+    class_weights=class_weights,
+  )
   return model, parts
 
 

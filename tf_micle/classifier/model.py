@@ -80,18 +80,67 @@ class Classifier(tf.keras.Model):
     """The running means, which Keras resets at the start of an epoch."""
     return list(self._means.values())
 
-  def compile(self, optimizer, *, l2=0.0, class_weights=None, **kwargs):
+  @property
+  def head_variables(self):
+    """What a linear probe trains: the head's variables and bag pooling's."""
+    parts = [self.pooling, self.head] if self.pooling else [self.head]
+    return [v for part in parts for v in part.trainable_variables]
+
+  @property
+  def encoder_variables(self):
+    """What else is trained: the encoder's and the projection head's."""
+    others = {v.ref() for v in self.head_variables}
+    return [v for v in self.trainable_variables if v.ref() not in others]
+
+  def compile(
+    self,
+    optimizer,
+    encoder_optimizer=None,
+    *,
+    linear_probe_steps=0,
+    l2=0.0,
+    class_weights=None,
+    **kwargs,
+  ):
     """Takes what only training needs.
 
     Args:
-      optimizer: built for `trainable_variables`.
-      l2: coefficient of `optimizers.l2_penalty` of these in the loss.
+      optimizer: built for `trainable_variables`, or for `head_variables` only.
+      encoder_optimizer: in the latter case, built for `encoder_variables`.
+      linear_probe_steps: the first steps, which train `head_variables` only, on
+        features as at inference: LP-FT (Kumar et al. 2022, arXiv 2202.10054).
+        Above 0 there are two optimisers.
+      l2: coefficient of `optimizers.l2_penalty` of what a step trains.
       class_weights: of `supervised.masked_loss`.
       **kwargs: what Keras's `compile` takes.
     """
     super().compile(optimizer=optimizer, **kwargs)
+    self.encoder_optimizer = encoder_optimizer
     self._l2 = l2
     self._class_weights = class_weights
+    self._linear_probe_steps = linear_probe_steps
+    self._probes = linear_probe_steps > 0
+
+  def make_train_function(self, force=False):
+    """Returns Keras's function of a step: one of two, picked by the count.
+
+    Each phase is traced once. A `tf.cond` in one graph could not do it: an
+    optimiser's sum over replicas may not stand in one.
+    """
+    cached = self.train_function is not None and not force
+    if cached or not self._linear_probe_steps:
+      return super().make_train_function(force)
+    tune = super().make_train_function(force=True)
+    probe = super().make_train_function(force=True)
+
+    def step(iterator):
+      steps = self.optimizer.iterations.numpy()
+      # Tracing, at a phase's first step, asks which one it is.
+      self._probes = bool(steps < self._linear_probe_steps)
+      return probe(iterator) if self._probes else tune(iterator)
+
+    self.train_function = step
+    return step
 
   def see(self, views, step):
     """Returns views as in training at `step`; see `view_batch.augment`."""
@@ -103,12 +152,15 @@ class Classifier(tf.keras.Model):
     """Updates once; returns means since the last reset, and the step's rate."""
     seen = self.see(batch["views"], self.optimizer.iterations)
     labels = supervised.resolve_uncertain(self._labels(batch), self._uncertain)
-    trained = self.trainable_variables
+    groups = self._groups()
+    trained = [v for _, variables in groups for v in variables]
+    # The encoder's where it is trained: float16 is on its way only.
+    scaler = groups[-1][0]
     replicas = self.distribute_strategy.num_replicas_in_sync
     # Watching what is trained only, frozen layers keep no activations.
     with tf.GradientTape(watch_accessed_variables=False) as tape:
       tape.watch(trained)
-      logits = self._logits(seen)
+      logits = self._logits(seen, training=not self._probes)
       losses, known = supervised.masked_loss(
         logits,
         labels,
@@ -120,10 +172,11 @@ class Classifier(tf.keras.Model):
       if self._l2:
         loss += self._l2 * optimizers.l2_penalty(trained)
       # Optimisers sum gradients over replicas.
-      share = optimizers.scaled(self.optimizer, loss / replicas)
-    gradients = tape.gradient(share, trained)
-    gradients = optimizers.unscaled(self.optimizer, gradients)
-    self.optimizer.apply_gradients(zip(gradients, trained))
+      share = optimizers.scaled(scaler, loss / replicas)
+    gradients = tape.gradient(share, [variables for _, variables in groups])
+    for (optimizer, variables), own in zip(groups, gradients):
+      own = optimizers.unscaled(scaler, own)
+      optimizer.apply_gradients(zip(own, variables))
     right = tf.cast(supervised.correct(logits, labels), tf.float32)
     return {
       "loss": self._mean("loss", loss),
@@ -204,9 +257,18 @@ class Classifier(tf.keras.Model):
       features = hiddens[self._layer]
     return {**points, "default": features}
 
-  def _logits(self, seen):
+  def _groups(self):
+    """Pairs of an optimiser and what it updates, in this phase."""
+    if not self.encoder_optimizer:
+      return [(self.optimizer, self.trainable_variables)]
+    groups = [(self.optimizer, self.head_variables)]
+    if not self._probes:
+      groups.append((self.encoder_optimizer, self.encoder_variables))
+    return groups
+
+  def _logits(self, seen, training):
     """float32 (b, v, h, w, 3) -> (b, classes) of bags, (b * v, classes)."""
-    features = self.features_of(view_batch.merge(seen), training=True)
+    features = self.features_of(view_batch.merge(seen), training=training)
     if self.pooling:
       features = self.pooling(view_batch.split(features, seen))  # (b, f)
     return self.head(features)

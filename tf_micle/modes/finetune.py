@@ -55,6 +55,13 @@ def plan(pick, data, seen, problems):
   train_steps = mode.train_steps
   if train_steps is None:
     train_steps = math.ceil(mode.train_epochs * batches.steps_per_epoch)
+    if 0 < train_steps <= options.linear_probe_steps:
+      problems.add(
+        f"Expected --linear_probe_steps below {train_steps}, the steps of "
+        f"--train_epochs={mode.train_epochs}. Received: "
+        f"--linear_probe_steps={options.linear_probe_steps}"
+      )
+      problems.stop_if_any()
   _say_what_is_learnt(split, train_steps)
   classes = {"task": source.task, "class_names": source.class_names}
   return Plan(

@@ -40,16 +40,18 @@ class WarmUpCosine(tf.keras.optimizers.schedules.LearningRateSchedule):
 
   At step 0 the rate is 0 (or `peak` without warm-up), at `warmup_steps` it is
   `peak`, at `total_steps` and after it is 0. Without room for decay
-  (`total_steps <= warmup_steps`) it only rises.
+  (`total_steps <= warmup_steps`) it only rises. With `first_steps` it does all
+  this twice: in so many steps, and again in the others.
   """
 
-  def __init__(self, peak, *, warmup_steps, total_steps):
+  def __init__(self, peak, *, warmup_steps, total_steps, first_steps=0):
     """Makes the schedule.
 
     Args:
       peak: the highest rate, >= 0.
       warmup_steps: steps of linear rise, >= 0.
       total_steps: where the decay ends, >= 0.
+      first_steps: of a first phase, in [0, total_steps); 0 is one phase.
 
     Raises:
       ValueError: if one is negative.
@@ -62,13 +64,20 @@ class WarmUpCosine(tf.keras.optimizers.schedules.LearningRateSchedule):
     self.peak = peak
     self.warmup_steps = warmup_steps
     self.total_steps = total_steps
+    self.first_steps = first_steps
 
   def __call__(self, step):
     """Returns the rate, float32 (), at `step`, an integer ()."""
-    step = tf.cast(step, tf.float32)
+    step, first = tf.cast(step, tf.float32), self.first_steps
+    if not first:
+      return self._phase(step, self.total_steps)
+    second = self._phase(step - first, self.total_steps - first)
+    return tf.where(step < first, self._phase(step, first), second)
+
+  def _phase(self, step, total_steps):
     rise = step / max(self.warmup_steps, 1)
     progress = (step - self.warmup_steps) / max(
-      self.total_steps - self.warmup_steps, 1
+      total_steps - self.warmup_steps, 1
     )
     fall = 0.5 * (1 + tf.cos(math.pi * tf.clip_by_value(progress, 0.0, 1.0)))
     return self.peak * tf.where(step < self.warmup_steps, rise, fall)
@@ -79,4 +88,5 @@ class WarmUpCosine(tf.keras.optimizers.schedules.LearningRateSchedule):
       "peak": self.peak,
       "warmup_steps": self.warmup_steps,
       "total_steps": self.total_steps,
+      "first_steps": self.first_steps,
     }

@@ -7,6 +7,7 @@ chart, where a browser wraps it, escapes it and knows all scripts.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import io
 
@@ -151,6 +152,47 @@ def reliability(
     bars.tick_params(labelsize=size, length=2, pad=2)
     bars.set_xlabel(names[0], fontsize=size + 0.5)
     return _svg(figure)
+
+
+def efficiency(
+  fractions: list[float],
+  lines: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
+  *,
+  name: str,
+) -> str:
+  """A score over the share of labels, with its intervals; returns SVG.
+
+  Args:
+    fractions: in (0, 1], rising; drawn on a logarithmic axis.
+    lines: (value, low, high) of each arm, each (len(fractions),) and NaN where
+      not known, in the order of COLORS.
+    name: of the score's axis.
+  """
+  with matplotlib.rc_context(_STYLE):
+    figure = Figure(figsize=(4.1, 3.4))
+    axes = figure.add_axes([0.16, 0.15, 0.82, 0.82])
+    axes.set_xscale("log")
+    for number, (value, low, high) in enumerate(lines):
+      look = number % len(COLORS)
+      # Side by side, so that intervals do not hide each other.
+      at = np.array(fractions) * 1.03 ** (number - (len(lines) - 1) / 2)
+      dash = (0, DASHES[look]) if DASHES[look] else "solid"
+      axes.plot(at, value, color=COLORS[look], linestyle=dash, marker="o", ms=4)
+      axes.vlines(at, low, high, color=COLORS[look], linewidth=1)
+    axes.set_xticks(fractions, [f"{100 * share:g}%" for share in fractions])
+    axes.minorticks_off()
+    axes.tick_params(labelsize=8.5, length=2, pad=2)
+    axes.set_xlabel("Labelled patients", fontsize=9)
+    axes.set_ylabel(name, fontsize=9)
+    axes.grid(True)
+    axes.set_axisbelow(True)
+    return _svg(figure)
+
+
+def source(svg: str) -> str:
+  """SVG text -> what <img src> takes."""
+  data = base64.b64encode(svg.encode("utf-8")).decode("ascii")
+  return f"data:image/svg+xml;base64,{data}"
 
 
 def _square(small, below=0.0):

@@ -73,19 +73,9 @@ def write(
     OSError: the file cannot be written.
   """
   _check(result, predictions)
-  # No pretty error for a missing name: StrictUndefined makes it an exception.
-  environment = jinja2.Environment(
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    finalize=_text,
-  )
-  template = environment.from_string(
-    (_FOLDER / "page.html").read_text(encoding="utf-8")
-  )
   facts = title_facts or {}
-  page = template.render(
+  page = rendered(
+    _FOLDER / "page.html",
     title=facts.get("data"),
     compared_with=facts.get("compared_with"),
     counted=counted,
@@ -96,10 +86,24 @@ def write(
       for name, value in facts.items()
     },
     warnings=warnings,
-    css=(_FOLDER / "page.css").read_text(encoding="utf-8"),
   )
   with written_whole(path) as file:
     file.write(page)
+
+
+def rendered(template: pathlib.Path, **context) -> str:
+  """Returns a page of a template, all text escaped, with the reports' CSS."""
+  # No pretty error for a missing name: StrictUndefined makes it an exception.
+  environment = jinja2.Environment(
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    finalize=_text,
+  )
+  css = (_FOLDER / "page.css").read_text(encoding="utf-8")
+  text = template.read_text(encoding="utf-8")
+  return environment.from_string(text).render(css=css, **context)
 
 
 def _check(result, predictions):

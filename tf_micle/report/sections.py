@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-
 from tf_micle.evaluation import curves, intervals
 from tf_micle.evaluation.evaluation_notes import FEW_PATIENTS
 from tf_micle.evaluation.predictions import Predictions, at_level
@@ -87,8 +85,10 @@ def _curves(result, at):
       "together": [
         {
           "level": level,
-          "roc": _source(report_charts.roc(drawn(roc, styles), specificity)),
-          "pr": _source(
+          "roc": report_charts.source(
+            report_charts.roc(drawn(roc, styles), specificity)
+          ),
+          "pr": report_charts.source(
             report_charts.precision_recall(drawn(pr, styles), None)
           ),
           "legend": [
@@ -116,8 +116,12 @@ def _curves(result, at):
     cards.append(
       {
         "name": name,
-        "roc": _source(report_charts.roc(roc, specificity, small=True)),
-        "pr": _source(report_charts.precision_recall(pr, share, small=True)),
+        "roc": report_charts.source(
+          report_charts.roc(roc, specificity, small=True)
+        ),
+        "pr": report_charts.source(
+          report_charts.precision_recall(pr, share, small=True)
+        ),
         "drawn": bool(roc),
         "auroc": {level: areas(result[level]["auroc"][name]) for level in at},
         "auprc": {level: areas(result[level]["auprc"][name]) for level in at},
@@ -158,7 +162,7 @@ def _calibration(result, at):
       {
         "name": name,
         "count": int(count.sum()),
-        "source": _source(
+        "source": report_charts.source(
           report_charts.reliability(
             said, so, count, names=axes, color=color, small=small
           )
@@ -171,9 +175,3 @@ def _calibration(result, at):
     ece = report_tables.measured(result[level]["ece"])
     found.append({"level": level, "charts": charts, "ece": ece})
   return {"small": small, "levels": found}
-
-
-def _source(svg):
-  """SVG text -> what <img src> takes."""
-  data = base64.b64encode(svg.encode("utf-8")).decode("ascii")
-  return f"data:image/svg+xml;base64,{data}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -14,6 +15,7 @@ from tf_micle.system.written_whole import write_json
 _PACKAGES = (
   "tensorflow",
   "keras",
+  "tf-keras",
   "tensorflow-addons",
   "tensorflow-datasets",
   "numpy",
@@ -124,7 +126,10 @@ def read(run_dir):
 
 def software():
   """Returns the versions of packages, and the revision of this code."""
-  versions = {name: metadata.version(name) for name in _PACKAGES}
+  versions = {}
+  for name in _PACKAGES:  # One that is not installed is not used.
+    with contextlib.suppress(metadata.PackageNotFoundError):
+      versions[name] = metadata.version(name)
   return {
     "versions": {"python": platform.python_version(), **versions},
     "git_revision": _git_revision(),

@@ -1,0 +1,304 @@
+"""Study file: what a study compares, read and checked."""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import hashlib
+import os
+import re
+import shlex
+
+from flags import checks, modes, reader
+from flags.problems import UsageError
+
+# What the study sets itself for each run; with folds, the splits too.
+_ITS_OWN = (
+  *("mode", "model_dir", "checkpoint", "data_dir", "seed", "sweep"),
+  "label_fraction",
+)
+_OF_FOLDS = ("train_split", "eval_split")
+_KINDS = ("in-distribution", "shifted")
+_KEYS = {
+  "study": (
+    *("data_dir", "demo", "seeds", "label_draws", "label_fractions", "folds"),
+    *("baseline", "flags"),
+  ),
+  "pretrain": ("flags",),
+  "finetune": ("flags",),
+  "setting": ("flags",),
+  "arm": ("pretrain", "checkpoint", "finetune", "settings"),
+}
+_RECIPES = {"pretrain": "demo", "finetune": "demo_finetune"}
+_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
+
+
+def read(path, *, data_dir, splits_of, runs):
+  """Returns what a study's file says, as plain dicts, lists and values.
+
+  Args:
+    path: the file, INI as configparser reads it (docs/study.md).
+    data_dir: folder of bag TFRecords that takes the place of the file's.
+    splits_of: from such a folder to the names of its splits.
+    runs: `tf_micle.runs.folder`, which knows what weights look like.
+
+  Returns:
+    The fields of `tf_micle.study.design.Study`; arms and sets as dicts.
+
+  Raises:
+    UsageError: with a line for each problem.
+  """
+  file = _File(path, data_dir)
+  content = file.content(runs)
+  content["data_digest"] = file.check_data(content, splits_of)
+  if file.problems:
+    raise UsageError(file.problems)
+  return content
+
+
+class _File:
+  """A study's file; `problems` has a line for all that is wrong so far."""
+
+  def __init__(self, path, data_dir):
+    self._path, self.problems = path, []
+    self._ini = configparser.ConfigParser(
+      interpolation=None, default_section="(none)"
+    )
+    self._ini.optionxform = str  # Names of splits keep their case.
+    try:
+      with open(path, encoding="utf-8") as file:
+        self._ini.read_file(file)
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+      text = " ".join(str(error).split())
+      raise UsageError(
+        [f"Expected --study to be a study's file. Received: {text}"]
+      ) from error
+    self._data_dir = data_dir or self._get("study", "data_dir") or None
+    self._demo = self._get("study", "demo").lower() in ("yes", "true", "1")
+    self._folds = tuple(self._list("study", "folds"))
+
+  def content(self, runs):
+    """Returns the content, less the data's digest."""
+    self._check_names()
+    both = self._flags("study", "flags", modes.TRAIN)
+    self._common = {
+      mode: both + self._flags(mode, "flags", (mode,)) for mode in modes.TRAIN
+    }
+    settings = {
+      name: self._flags(f"setting {name}", "flags", ("finetune",))
+      for name in self._named("setting")
+    }
+    settings = settings or {"as given": ()}
+    arms = [self._arm(name, settings, runs) for name in self._named("arm")]
+    names = [arm["name"] for arm in arms] or ["no section [arm NAME]"]
+    baseline = self._get("study", "baseline") or names[0]
+    self._expect(
+      arms and baseline in names,
+      "baseline to be the name of an arm",
+      f"baseline = {baseline}; arms: {', '.join(names)}",
+    )
+    fractions = self._numbers(
+      "label_fractions", "1", float, lambda x: 0 < x <= 1
+    )
+    return {
+      "data_dir": self._data_dir,
+      "seeds": self._numbers("seeds", "0", int, lambda x: 0 <= x < 2**20),
+      "label_draws": self._numbers(
+        "label_draws", "1", int, lambda x: 0 < x < 2**10
+      )[0],
+      "label_fractions": tuple(f"{share:g}" for share in fractions),
+      "folds": self._folds,
+      "baseline": baseline,
+      "select_by": self._select_by(arms),
+      "arms": arms,
+      "sets": self._sets(),
+    }
+
+  def check_data(self, content, splits_of):
+    """Checks folders and splits; returns a digest of the data's description."""
+    dataset = self._values("pretrain", self._common["pretrain"])["dataset"]
+    ways = [self._data_dir, self._demo, dataset.value]
+    self._expect(
+      sum(map(bool, ways)) == 1,
+      "--data_dir, or one of data_dir, demo = yes, and --dataset in [study]",
+      "several" if any(ways) else "none",
+    )
+    self._expect(
+      not self._folds or len(set(self._folds)) == len(self._folds) > 2,
+      "three different folds or more: to train, to validate, to test",
+      ", ".join(self._folds),
+    )
+    wanted = {self._data_dir: list(self._folds)}
+    for one in content["sets"]:
+      folder = one["data_dir"] or self._data_dir
+      wanted.setdefault(folder, []).extend(filter(None, [one["split"]]))
+    for folder in filter(None, wanted):
+      try:
+        known = splits_of(folder)
+      except ValueError as error:  # DataError is one.
+        self.problems.append(str(error))
+        continue
+      missing = [name for name in wanted[folder] if name not in known]
+      what = f"splits of {folder}: {', '.join(known)}"
+      self._expect(not missing, what, ", ".join(missing))
+    path = os.path.join(self._data_dir or "", "dataset.json")
+    if not (self._data_dir and os.path.isfile(path)):
+      return f"demo {self._demo}, dataset {dataset.value}"
+    with open(path, "rb") as file:
+      return hashlib.sha256(file.read()).hexdigest()
+
+  def _arm(self, name, settings, runs):
+    section = f"arm {name}"
+    lines = self._get(section, "pretrain").splitlines()
+    stages = tuple(
+      self._common["pretrain"]
+      + self._checked(f"[{section}] pretrain", line, ("pretrain",))
+      for line in filter(None, map(str.strip, lines))
+    )
+    own = self._flags(section, "finetune", ("finetune",))
+    tried = self._list(section, "settings") or list(settings)
+    what = f"settings of [{section}] to be of {', '.join(settings)}"
+    self._expect(set(tried) <= set(settings), what, ", ".join(tried))
+    start = self._get(section, "checkpoint") or None
+    self._expect(
+      start is None or runs.may_be_weights(start),
+      f"checkpoint of [{section}] to be a run or published weights",
+      start,
+    )
+    return {
+      "name": name,
+      "stages": stages,
+      "budget": self._budget(stages),
+      "checkpoint": start,
+      "settings": {
+        one: self._common["finetune"] + own + settings.get(one, ())
+        for one in tried
+      },
+    }
+
+  def _budget(self, stages):
+    """Returns (steps, pairs) of all stages, None where epochs decide."""
+    steps = pairs = 0
+    for stage in stages:
+      values = self._values("pretrain", stage)
+      if values["train_steps"].value is None:
+        return None
+      steps += values["train_steps"].value
+      pairs += values["train_steps"].value * values["train_batch_size"].value
+    return steps, pairs
+
+  def _select_by(self, arms):
+    """Returns the score that picks a setting, which all of them share."""
+    found = {given for arm in arms for given in arm["settings"].values()}
+    found.add(self._common["finetune"])
+    scores = {self._values("finetune", g)["select_by"].value for g in found}
+    self._expect(
+      len(scores) == 1 and "none" not in scores,
+      "one --select_by for all settings, and a score to pick by",
+      ", ".join(sorted(scores)),
+    )
+    return scores.pop()
+
+  def _values(self, mode, given):
+    """Returns flags as a run would parse them."""
+    recipes = os.path.join(os.path.dirname(__file__), "recipes")
+    recipe = [f"--flagfile={recipes}/{_RECIPES[mode]}.flags"] * self._demo
+    values = reader.fresh()
+    # What is wrong is told where the flags stand.
+    with contextlib.suppress(UsageError):
+      reader.parse(["run.py", *recipe, *given], values)
+    return values
+
+  def _flags(self, section, key, used_by):
+    text = self._get(section, key)
+    return self._checked(f"[{section}] {key}", text, used_by)
+
+  def _checked(self, where, text, used_by):
+    """Returns flags as a tuple of arguments; notes what is wrong with them."""
+    values, faults = reader.fresh(), []
+    try:
+      given = tuple(shlex.split(text, comments=True))
+      reader.parse(["run.py", *given], values)
+    except UsageError as error:
+      faults += error.problems
+    except ValueError as error:
+      self._expect(False, f"flags in {where}", f"{text} ({error})")
+      return ()
+    used = reader.modes_of_flags()
+    its_own = _ITS_OWN + _OF_FOLDS * bool(self._folds)
+    for name in sorted(n for n in used if values[n].present):
+      if name == "mode" and "--mode" not in text:
+        continue  # A recipe may say its mode.
+      if name in its_own:
+        what = f"no --{name} in {where}: the study sets it"
+        self._expect(False, what, f"--{name}")
+      elif not set(used_by) <= set(used[name]):
+        what = f"flags of --mode={' and --mode='.join(used_by)} in {where}"
+        self._expect(False, what, f"--{name}, for {', '.join(used[name])}")
+      faults += checks.out_of_range(name, values[name].value)
+    self.problems += [f"{self._path}, {where}: {line}" for line in faults]
+    return given
+
+  def _sets(self):
+    """Returns the evaluation sets; with folds the first is all of them."""
+    lines = self._options("evaluate")
+    sets = [["folds", _KINDS[0], None, None]] if self._folds else []
+    if not sets and not lines:
+      sets = [["test", _KINDS[0], "test", None]]
+    for name in lines:
+      text = self._get("evaluate", name)
+      kind, *more = map(str.strip, text.split(","))
+      self._expect(
+        kind in _KINDS and len(more) < 3 and _NAME.fullmatch(name),
+        "NAME = in-distribution, or shifted[, SPLIT[, DATA_DIR]] in [evaluate]",
+        f"{name} = {text}",
+      )
+      split, folder = [*more, None, None][:2]
+      sets.append([name, kind, split or name, folder])
+    names = ("name", "kind", "split", "data_dir")
+    return [dict(zip(names, one)) for one in sets]
+
+  def _numbers(self, key, default, kind, holds):
+    """Returns the numbers of a key in [study], all different."""
+    texts = self._list("study", key) or [default]
+    with contextlib.suppress(ValueError):
+      found = tuple(map(kind, texts))
+      if all(map(holds, found)) and len(set(found)) == len(found):
+        return found
+    self._expect(False, f"numbers in range for {key}", " ".join(texts))
+    return (kind(default),)
+
+  def _check_names(self):
+    """Notes sections and keys that are not known, and names that cannot be."""
+    for section in self._ini.sections():
+      kind, _, name = section.partition(" ")
+      named = kind in ("setting", "arm")
+      known = kind in (*_KEYS, "evaluate") and named == bool(name)
+      self._expect(
+        known and (not named or _NAME.fullmatch(name)),
+        "sections [study], [pretrain], [finetune], [evaluate], [setting NAME] "
+        "and [arm NAME]",
+        f"[{section}]",
+      )
+      keys = _KEYS.get(kind, self._options(section))
+      for key in self._options(section):
+        what = f"{', '.join(keys)} in [{section}]"
+        self._expect(key in keys, what, key)
+
+  def _named(self, kind):
+    parts = (section.partition(" ") for section in self._ini.sections())
+    return [name for first, _, name in parts if first == kind and name]
+
+  def _options(self, section):
+    return self._ini.options(section) if section in self._ini else []
+
+  def _get(self, section, key):
+    return self._ini.get(section, key, fallback="").strip()
+
+  def _list(self, section, key):
+    return self._get(section, key).replace(",", " ").split()
+
+  def _expect(self, condition, what, received):
+    line = f"{self._path}: Expected {what}. Received: {received}"
+    if not condition and line not in self.problems:
+      self.problems.append(line)

@@ -1,0 +1,1 @@
+"""Study of many runs: jobs, runner, results, page."""

@@ -1,0 +1,118 @@
+"""Accounts of a study: settings picked, budgets of pretraining, hours."""
+
+from __future__ import annotations
+
+import collections
+
+import numpy as np
+
+from tf_micle.report.tables import number
+from tf_micle.study import picking
+from tf_micle.study.design import Study
+from tf_micle.study.jobs import KINDS
+from tf_micle.study.sections import Section, Table
+from tf_micle.system.plurals import counted
+
+
+def sections_of(folder, study, jobs, cells, journal) -> list[Section]:
+  """Returns the sections on choices and costs.
+
+  Args:
+    folder: the study's.
+    study: `design.Study`.
+    jobs: `jobs.Job` of all.
+    cells: `jobs.Cell` of all.
+    journal: `journal.Journal`.
+  """
+  settings = Table(
+    "Settings of fine-tuning",
+    ["Arm", "Setting", f"Mean {study.select_by} on validation", "Picked"],
+    list(_settings(folder, study, cells, journal)),
+  )
+  hours = sum(journal.seconds(job.name) for job in jobs) / 3600
+  costs = Table(
+    "Hours",
+    ["Arm", "Pretraining steps", "Pairs", *KINDS, "All"],
+    list(_costs(study, cells, journal)),
+  )
+  return [
+    Section(
+      "Which setting was picked",
+      [
+        f"By {study.select_by} on the validation patients of each run, never "
+        "by a test set."
+      ],
+      [settings],
+    ),
+    Section(
+      "Budgets and cost",
+      [
+        budget_text(study),
+        f"In all {hours:.2f} hours of jobs, one after the other; a job that "
+        "arms share is counted in each.",
+      ],
+      [costs],
+    ),
+  ]
+
+
+def budget_text(study: Study) -> str:
+  """Says whether the arms were pretrained for the same steps and pairs."""
+  budgets = {arm.name: arm.budget for arm in study.arms if arm.stages}
+  if not budgets:
+    return "No arm is pretrained here."
+  if None in budgets.values():
+    return (
+      "Budgets are NOT KNOWN TO BE EQUAL: pretraining is given in epochs, of "
+      "which an epoch over bags is shorter than one over images. "
+      "--train_steps makes arms comparable."
+    )
+  texts = {
+    name: f"{counted(b[0], 'step')}, {counted(b[1], 'pair')}"
+    for name, b in budgets.items()
+  }
+  if len(set(budgets.values())) == 1:
+    return (
+      f"Equal budgets: each arm is pretrained for {next(iter(texts.values()))}."
+    )
+  listed = "; ".join(f"{name} {text}" for name, text in texts.items())
+  return f"UNEQUAL budgets, so arms are not comparable in this: {listed}."
+
+
+def _settings(folder, study, cells, journal):
+  scores = collections.defaultdict(list)
+  picked = collections.Counter()
+  for cell in cells:
+    if not all(map(journal.done, cell.tuned.values())):
+      continue
+    best = picking.best(folder, tuple(cell.tuned.values()))
+    for setting, name in cell.tuned.items():
+      scores[cell.arm, setting].append(picking.score(folder, name))
+      picked[cell.arm, setting] += name == best
+  for arm in study.arms:
+    for setting in arm.settings:
+      found = [s for s in scores[arm.name, setting] if s is not None]
+      yield [
+        arm.name,
+        setting,
+        number(float(np.mean(found)) if found else None),
+        f"{picked[arm.name, setting]} of {len(scores[arm.name, setting])}",
+      ]
+
+
+def _costs(study, cells, journal):
+  for arm in study.arms:
+    of_kind = {kind: set() for kind in KINDS}
+    for cell in cells:
+      if cell.arm == arm.name:
+        of_kind["pretrain"] |= set(cell.pretraining)
+        of_kind["finetune"] |= set(cell.tuned.values())
+        of_kind["evaluate"] |= set(cell.evaluations.values())
+    hours = [
+      sum(map(journal.seconds, names)) / 3600 for names in of_kind.values()
+    ]
+    steps, pairs = arm.budget or ("not known", "not known")
+    if not arm.stages:
+      steps = pairs = 0
+    budget = [f"{n:,}" if isinstance(n, int) else n for n in (steps, pairs)]
+    yield [arm.name, *budget, *(f"{h:.2f}" for h in (*hours, sum(hours)))]

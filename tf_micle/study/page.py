@@ -1,0 +1,78 @@
+"""Report of a study: study.html, study.md and study.csv."""
+
+from __future__ import annotations
+
+import csv
+import os
+import pathlib
+
+from tf_micle.report import charts
+from tf_micle.report import page as report_page
+from tf_micle.study import accounts, findings, results, sections
+from tf_micle.system.written_whole import written_whole
+
+_TITLE = "Which pretraining is best?"
+_COLUMNS = (
+  *("set", "kind", "label_fraction", "arm", "level", "score", "runs"),
+  *("patients", "items", "value", "low", "high", "lowest_run", "highest_run"),
+  *("difference_to_baseline", "difference_low", "difference_high"),
+)
+
+
+def write(folder, study, jobs, cells, journal, found) -> str:
+  """Writes the three files of a study; returns what was found, as text."""
+  texts = findings.sentences(study, found) or ["No arm was evaluated yet."]
+  parts = [
+    sections.Section("What was found", points=texts),
+    *sections.measured(study, found),
+    *accounts.sections_of(folder, study, jobs, cells, journal),
+    sections.methods(study),
+  ]
+  html = report_page.rendered(
+    pathlib.Path(__file__).parent / "study.html",
+    title=_TITLE,
+    sections=parts,
+    source=charts.source,
+  )
+  for name, text in (("html", html), ("md", _markdown(parts))):
+    with written_whole(os.path.join(folder, f"study.{name}")) as file:
+      file.write(text)
+  with written_whole(os.path.join(folder, "study.csv")) as file:
+    writer = csv.writer(file)
+    writer.writerow(_COLUMNS)
+    writer.writerows(_csv_rows(study, found))
+  return "\n".join(texts)
+
+
+def _markdown(parts):
+  """Returns sections as Markdown, charts left out: the tables have them."""
+  lines = [f"# {_TITLE}"]
+  for part in parts:
+    lines += ["", f"## {part.title}", ""]
+    lines += [f"- {text}" for text in part.points]
+    for table in part.tables:
+      lines += ["", f"**{table.title}**", "", _row(table.columns)]
+      lines += ["|" + "---|" * len(table.columns), *map(_row, table.rows)]
+  return "\n".join(lines) + "\n"
+
+
+def _row(cells):
+  texts = [c if isinstance(c, str) else "; ".join(c) for c in cells]
+  return f"| {' | '.join(texts)} |"
+
+
+def _csv_rows(study, found):
+  kinds = {one.name: one.kind for one in study.sets}
+  for (name, fraction, arm), one in found.items():
+    base = found.get((name, fraction, study.baseline))
+    for score in results.scores_of(one):
+      value = results.summary(one, score)
+      gap = base and results.difference(one, base, score)
+      level, metric = score
+      yield (
+        *(name, kinds[name], fraction, arm),
+        *(one.unit if level == "item" else level, metric, value.runs),
+        *(one.patients, one.items, value.value, value.low, value.high),
+        *value.spread,
+        *((gap.value, gap.low, gap.high) if gap else ("", "", "")),
+      )

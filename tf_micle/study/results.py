@@ -1,0 +1,212 @@
+"""Results of a study: scores of arms, pooled over folds, and differences."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+
+import numpy as np
+
+from tf_micle.evaluation import bootstrap, metrics, pairing, saved
+from tf_micle.evaluation.predictions import Predictions, by_patient
+from tf_micle.runs import folder as run_folder
+from tf_micle.study.design import IN_DISTRIBUTION
+
+SAMPLES = 1000
+# What is told of each arm, where the task has it: (level, metric).
+SCORES = (("item", "top1"), ("item", "mean_auroc"), ("patient", "mean_auroc"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+  """A score of an arm, or a difference of two, as the mean over runs.
+
+  Attributes:
+    value: the mean over runs.
+    low, high: 95% interval of that mean over patients, who are drawn with
+      their images, the same in all runs and arms.
+    spread: the lowest and the highest run.
+    runs: how many.
+  """
+
+  value: float
+  low: float
+  high: float
+  spread: tuple[float, float]
+  runs: int
+
+  @property
+  def excludes_zero(self) -> bool:
+    """Whether the interval does not contain 0."""
+    return bool(self.low > 0 or self.high < 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+  """The runs of an arm on one evaluation set with one fraction of labels.
+
+  Attributes:
+    values: run -> {score: value}; a run is a seed and a draw of labels, and,
+      where each fold's model scores the whole set, a fold.
+    replicates: run -> {score: (SAMPLES,) of resampled patients}.
+    patients, items: labelled ones of the set.
+    unit: what an item is.
+  """
+
+  values: dict[tuple, dict]
+  replicates: dict[tuple, dict]
+  patients: int
+  items: int
+  unit: str
+
+
+def gather(study, cells, journal, folder) -> dict[tuple, Scored]:
+  """Returns what was measured by (set's name, fraction, arm's name).
+
+  A seed of which a fold is missing is left out.
+
+  Raises:
+    InputError: an evaluation is damaged, or not of the same patients.
+  """
+  found = {}
+  for seed, one in enumerate(study.sets):
+    for fraction in study.label_fractions:
+      for arm in study.arms:
+        of_arm = [
+          c for c in cells if (c.arm, c.fraction) == (arm.name, fraction)
+        ]
+        runs = _runs(study, one, of_arm, journal, folder)
+        if runs:
+          # Resamples of two sets must not be alike: a seed of its own.
+          found[one.name, fraction, arm.name] = scored(runs, seed)
+  return found
+
+
+def scored(runs: dict[tuple, Predictions], seed: int = 0) -> Scored:
+  """Measures runs on the same items, by the same resamples of patients.
+
+  Args:
+    runs: run -> its predictions, folds pooled.
+    seed: of the bootstrap.
+
+  Raises:
+    InputError: the runs are not of the same items.
+  """
+  first = next(iter(runs.values()))
+  values, replicates = {}, {}
+  for run, predictions in runs.items():
+    items = pairing.aligned(predictions, first)
+    values[run], replicates[run] = {}, {}
+    for level, part in (("item", items), ("patient", by_patient(items))):
+      part = part.take(part.stated.any(axis=1))
+      names = [score for score in SCORES if score[0] == level]
+      points, resampled = _measure(part, names, seed)
+      values[run] |= points
+      replicates[run] |= resampled
+  labelled = first.take(first.stated.any(axis=1))
+  patients = len(np.unique(labelled.patient_id))
+  return Scored(values, replicates, patients, len(labelled), first.unit)
+
+
+def pooled(parts: list[Predictions]) -> Predictions:
+  """The predictions of several folds as those of one set."""
+  first = parts[0]
+  rows = {
+    name: np.concatenate([getattr(part, name) for part in parts])
+    for name in ("patient_id", "bag_id", "row", "labels", "probabilities")
+  }
+  return dataclasses.replace(first, **rows, metadata={})
+
+
+def summary(one: Scored, score: tuple) -> Measured | None:
+  """A score of an arm; None where the task does not have it."""
+  runs = [run for run in one.values if score in one.values[run]]
+  return _mean(
+    [one.values[run][score] for run in runs],
+    [one.replicates[run][score] for run in runs],
+  )
+
+
+def difference(one: Scored, other: Scored, score: tuple) -> Measured | None:
+  """`one` minus `other` over the runs that both have, paired by resamples."""
+  runs = [
+    run
+    for run in one.values
+    if score in one.values[run] and run in other.values
+  ]
+  return _mean(
+    [one.values[run][score] - other.values[run][score] for run in runs],
+    [one.replicates[run][score] - other.replicates[run][score] for run in runs],
+  )
+
+
+def scores_of(one: Scored) -> list[tuple]:
+  """The scores that the task has."""
+  known = next(iter(one.values.values()))
+  return [score for score in SCORES if score in known]
+
+
+def drop(study, found, shifted, fraction, arm, score) -> Measured | None:
+  """The first in-distribution set minus a shifted one, by independent draws."""
+  inside = [one.name for one in study.sets if one.kind == IN_DISTRIBUTION]
+  parts = [found.get((name, fraction, arm)) for name in (*inside[:1], shifted)]
+  if len(parts) < 2 or None in parts:
+    return None
+  # Runs need not match: with folds, a shifted set has a run a fold.
+  means = [_of_all(part, score) for part in parts]
+  if None in means:
+    return None
+  (value, draws), (other, others) = means
+  return _mean([value - other], [draws - others])
+
+
+def _of_all(one, score):
+  measured = summary(one, score)
+  if measured is None:
+    return None
+  draws = np.mean([r[score] for r in one.replicates.values()], axis=0)
+  return measured.value, draws
+
+
+def _mean(values, replicates):
+  if not values:
+    return None
+  low, high = bootstrap.interval(np.mean(replicates, axis=0))
+  return Measured(
+    float(np.mean(values)),
+    float(low),
+    float(high),
+    (float(min(values)), float(max(values))),
+    len(values),
+  )
+
+
+def _measure(items, names, seed):
+  """({score: value}, {score: replicates}) of those that the task has."""
+
+  def measured(weights=None):
+    found = metrics.measure(items.labels, items.probabilities, weights=weights)
+    return {name: found[name[1]] for name in names if name[1] in found}
+
+  resampled = bootstrap.replicates(
+    measured, items.patient_id, samples=SAMPLES, seed=seed
+  )
+  points = measured()
+  return {name: float(value) for name, value in points.items()}, resampled
+
+
+def _runs(study, one, cells, journal, folder):
+  """Returns the predictions of an arm on a set, by run."""
+  parts = collections.defaultdict(list)
+  for cell in cells:
+    fold = () if one.split is None else (cell.fold,)
+    row = journal.last(cell.evaluations[one.name])
+    if row.get("status") == 0:
+      where = (row["picked"], run_folder.EVALUATIONS, row["folder"])
+      found = saved.load(os.path.join(folder, *where))[1]
+      parts[cell.seed, cell.draw, *fold].append(found)
+  wanted = len(study.folds) if one.split is None else 1
+  return {
+    run: pooled(found) for run, found in parts.items() if len(found) == wanted
+  }
