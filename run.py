@@ -75,6 +75,7 @@ def main(argv):
     options = reader.options(problems, run_folder)
     _check_workers(options, problems)
     mode = finetune_sweep if options.sweep else commands[options.mode]
+    mode = show_pairs if options.show_pairs else mode
     return mode(options, problems)
   except UsageError as error:
     return _report(error.problems)
@@ -215,6 +216,18 @@ def study(options, problems):
   print(found)
   print(f"In {options.model_dir}: study.html, study.md, study.csv")
   return {"done": DONE, "failed": FAILED}[outcome]
+
+
+def show_pairs(options, problems):
+  """Draws positive pairs, and trains nothing; returns the exit status."""
+  from tf_micle.modes import show_pairs
+
+  data = _data(options, problems)
+  with data.damage_explained():
+    mode = reader.pick(show_pairs.ShowPairsMode, options)
+    show_pairs.run(mode, data, problems)
+  print(f"Positive pairs: {options.show_pairs}")
+  return DONE
 
 
 def evaluate(options, problems):

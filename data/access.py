@@ -113,6 +113,18 @@ class DataAccess:
       rules=self._rules,
     )
 
+  def sample_pairs(self, source, most):
+    """Returns a few pairs as `pairs` has them, uint8 (n, 2, h, w, 3).
+
+    A source of less than a batch is enough.
+    """
+    micle = self._options.use_micle
+    few = max(2, min(most, item_stream.num_items(source, micle)))
+    options = dataclasses.replace(
+      self._batches(), batch_size=few, cache=False, read_parts=1
+    )
+    return pairs.PairBatches(source, options, use_micle=micle).sample(most)
+
   def labelled(self, source):
     """Returns the `labelled.LabelledBatches` of a source to fine-tune on.
 

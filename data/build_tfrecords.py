@@ -4,12 +4,13 @@ r"""The builder's command: from a manifest and images to bag TFRecords.
       --output_dir=RECORDS
 
 The manifest has one row an image. docs/data_format.md tells all. For a public
-data set's own label files see docs/recipes.md, for DICOM docs/dicom.md:
+data set's own label files see docs/recipes.md:
 
   python -m data.build_tfrecords --recipe=chexpert --manifest=train.csv \
       --image_root=DIR --output_dir=RECORDS
-  python -m data.build_tfrecords --from_dicom=DIR --output=M.csv
-      the manifest of a folder of DICOM files, to look at and edit
+
+For DICOM files, --from_dicom=DIR --output=M.csv begins a manifest from their
+headers (docs/dicom.md).
 """
 
 from __future__ import annotations
@@ -39,9 +40,8 @@ _FAULT = (
   "written."
 )
 
-_OUTPUT_ALONE = (
-  "--output: Expected --from_dicom with it; records go to --output_dir."
-)
+_OUTPUT_ALONE = "--output: Expected --from_dicom with it."
+_NO_RECORDS = "--from_dicom: Expected --output and --workers beside it only."
 
 
 def define_flags() -> flags.FlagValues:
@@ -132,12 +132,9 @@ def define_flags() -> flags.FlagValues:
   text("name", "Begins the file names. Default: from output_dir.")
   number("seed", 0, "Of drawn splits and of the order of the bags.")
   number("images_per_shard", 1000, "About how many images to put in a file.")
-  text(
-    "from_dicom",
-    "Folder of DICOM files: writes their manifest to --output, and no records.",
-  )
-  text("output", "With --from_dicom: the manifest to write.", "manifest.csv")
   _define_steps(values, text, texts, steps, choice)
+  text("from_dicom", "Folder of DICOM files to write the manifest of.")
+  text("output", "With --from_dicom: the CSV file to write.", "manifest.csv")
   flags.DEFINE_bool("help", False, "Shows this.", flag_values=values)
   return values
 
@@ -227,15 +224,16 @@ def build_options(values: flags.FlagValues) -> BuildOptions:
   return BuildOptions(**given, reshape=ReshapeOptions(**steps))
 
 
-def _manifest_of_dicom(values: flags.FlagValues) -> str:
-  """Writes a manifest; returns what to print."""
-  used = ("from_dicom", "output", "workers")
-  others = [n for n in values if values[n].present and n not in used]
+def _work(values: flags.FlagValues) -> str:
+  """Builds, or writes a manifest; returns what to print."""
+  if not values.from_dicom:
+    if values["output"].present:
+      raise InputError([Problem("bad option", _OUTPUT_ALONE)])
+    return report.summary(build(build_options(values), show_progress=True))
+  others = {name for name in values if values[name].present}
+  others -= {"from_dicom", "output", "workers"}
   if others:
-    message = (
-      "--from_dicom: Expected --output and --workers beside it, since no "
-      f"records are written. Received: --{', --'.join(sorted(others))}."
-    )
+    message = f"{_NO_RECORDS} Received: --{', --'.join(sorted(others))}."
     raise InputError([Problem("bad option", message)])
   return dicom_folder.write_manifest(
     values.from_dicom, values.output, values.workers, show_progress=True
@@ -268,12 +266,7 @@ def main(argv: Sequence[str]) -> int:
   # TensorFlow's start-up messages are of no use to who builds a data set.
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
   try:
-    if values.from_dicom:
-      told = _manifest_of_dicom(values)
-    else:
-      if values["output"].present:
-        raise InputError([Problem("bad option", _OUTPUT_ALONE)])
-      told = report.summary(build(build_options(values), show_progress=True))
+    told = _work(values)
   except InputError as error:
     print(error, file=sys.stderr)
     return _BAD_INPUT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import math
 import os
@@ -85,6 +86,12 @@ def problems(v, given, *, modes, runs):
     + ", or published weights" * (v["mode"] not in USES_RUN),
     "checkpoint",
   )
+  for name in ("equalize", "elastic"):
+    expect(
+      not v[name] or importlib.util.find_spec("tensorflow_addons"),
+      f"TensorFlow Addons for --{name}, which Python 3.9 to 3.11 have",
+      name,
+    )
   expect(
     v["resnet_variant"] == "simclr" or not v["sk_ratio"],
     "--sk_ratio with --resnet_variant=simclr only",
@@ -118,6 +125,14 @@ def problems(v, given, *, modes, runs):
       "--export_dir to be a folder where this user may write",
       "export_dir",
     )
+  if v["show_pairs"]:
+    folder = os.path.dirname(os.path.abspath(v["show_pairs"]))
+    expect(
+      os.path.isdir(folder) and os.access(folder, os.W_OK),
+      "--show_pairs to be in a folder where this user may write",
+      "show_pairs",
+    )
+    return found  # It needs no --model_dir.
   return found + _model_dir(v, runs)
 
 

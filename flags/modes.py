@@ -37,6 +37,7 @@ _OWN = {
     (
       *("use_micle", "temperature", "hidden_norm", "micro_batch_size"),
       *("lineareval_while_pretraining", "loss_reduction", "health_checks"),
+      "show_pairs",
     ),
     ("pretrain",),
   ),

@@ -62,7 +62,9 @@ class _File:
   def __init__(self, path, data_dir):
     self._path, self.problems = path, []
     self._ini = configparser.ConfigParser(
-      interpolation=None, default_section="(none)"
+      interpolation=None,
+      default_section="(none)",
+      inline_comment_prefixes=("#",),
     )
     self._ini.optionxform = str  # Names of splits keep their case.
     try:
@@ -217,7 +219,7 @@ class _File:
     """Returns flags as a tuple of arguments; notes what is wrong with them."""
     values, faults = reader.fresh(), []
     try:
-      given = tuple(shlex.split(text, comments=True))
+      given = tuple(shlex.split(text))
       reader.parse(["run.py", *given], values)
     except UsageError as error:
       faults += error.problems

@@ -22,7 +22,6 @@ GRAY = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _MOST_BITS = 16
-_PIXEL_DATA, _FLOATS = 0x0010, (0x0008, 0x0009)  # of group 7FE0
 _OVERLAYS = range(0x6000, 0x6020, 2)
 
 
@@ -78,7 +77,8 @@ def check(path: str | os.PathLike) -> FileFacts:
   with explained(OSError), open(path, "rb") as file:
     header = read(file)
   remarks = ("burned_in", "overlays", "without_window")
-  found = tuple(name for name in remarks if getattr(header, name))
+  with explained():  # pydicom reads a value when it is asked for.
+    found = tuple(name for name in remarks if getattr(header, name))
   return FileFacts(header.frames, found)
 
 
@@ -115,39 +115,35 @@ def read(file: BinaryIO) -> Header:
   with explained():
     dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True)
     syntax = _transfer_syntax(dataset)
-    little = syntax.is_little_endian
-    deflated = syntax == DeflatedExplicitVRLittleEndian
     # Of a deflated file the pixels are not looked for here.
+    deflated = syntax == DeflatedExplicitVRLittleEndian
     tag = b"\xe0\x7f\x10\x00" if deflated else file.read(4)
-  order = "little" if little else "big"
-  group = int.from_bytes(tag[:2], order)
-  element = int.from_bytes(tag[2:], order)
-  if group == 0x7FE0 and element in _FLOATS:
+    if not syntax.is_little_endian:
+      tag = tag[1::-1] + tag[:1:-1]
+    is_image = tag == b"\xe0\x7f\x10\x00" and bool(dataset.get("Rows"))
+    no_pixels = _no_pixels(dataset)
+  if tag in (b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00"):
     raise BadImageError(
       "its pixels are floating-point numbers, which are not read"
     )
-  if (group, element) != (0x7FE0, _PIXEL_DATA) or not dataset.get("Rows"):
-    raise BadImageError(_no_pixels(dataset))
+  if not is_image:
+    raise BadImageError(no_pixels)
   with explained():
     kind = str(dataset.get("PhotometricInterpretation", "")).strip()
     samples = int(dataset.get("SamplesPerPixel", 1))
-    bits = int(dataset.BitsStored)
-    frames = int(dataset.get("NumberOfFrames") or 1)
+    bits = max(int(dataset.BitsStored), int(dataset.BitsAllocated))
+    frames = max(int(dataset.get("NumberOfFrames") or 1), 1)
     pixels = int(dataset.Rows) * int(dataset.Columns)
   gray = kind in GRAY and samples == 1
-  if not (
-    gray
-    or (kind == PALETTE and samples == 1)
-    or (kind in _COLOUR and samples == 3)
-  ):
+  colour = kind in _COLOUR and samples == 3
+  if not (gray or colour or (kind == PALETTE and samples == 1)):
     raise BadImageError(
       "its pixels are neither gray, nor of a palette, nor RGB or YBR (its "
       "photometric interpretation or samples per pixel), which is not read"
     )
-  if bits > _MOST_BITS or dataset.BitsAllocated > _MOST_BITS:
+  if bits > _MOST_BITS:
     raise BadImageError(
-      f"it has {max(bits, dataset.BitsAllocated)} bits a pixel; up to "
-      f"{_MOST_BITS} are read"
+      f"it has {bits} bits a pixel; up to {_MOST_BITS} are read"
     )
   limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
   if limit and pixels > limit:

@@ -72,15 +72,20 @@ def _stored(file: BinaryIO, header: Header, frame: int) -> np.ndarray:
         values = pixel_array(
           file, index=frame, transfer_syntax_uid=header.syntax
         )
-  except BadImageError as error:
+  except BaseException as error:
+    # pylibjpeg-rle is in Rust, whose panics are no `Exception`.
+    panic = type(error).__name__ == "PanicException"
+    if not panic and not isinstance(error, BadImageError):
+      raise
     name = dicom_header.syntax_name(header.syntax)
     raise BadImageError(
       f"its pixels cannot be decoded ({name}): it is damaged, or of a kind "
       "that no decoder here knows"
     ) from error
-  if header.overlay_in_pixels:
-    unused = values.dtype.itemsize * 8 - header.dataset.BitsStored
-    values = np.right_shift(np.left_shift(values, unused), unused)
+  with explained():
+    if header.overlay_in_pixels:
+      unused = values.dtype.itemsize * 8 - header.dataset.BitsStored
+      values = np.right_shift(np.left_shift(values, unused), unused)
   return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import os
 
@@ -13,35 +14,32 @@ FILE_NAME = "jobs.jsonl"
 class Journal:
   """The lines of jobs.jsonl: one each time that a job ends.
 
-  A line is {"name", "told", "like", "kind", "arguments", "status", "seconds"}
-  and what is noted of an evaluation, `picked` and `folder`.
+  A line has the job's name, kind, like, told and arguments (see `jobs.Job`),
+  its exit status and seconds, and of an evaluation which run was `picked` and
+  in which `folder` of that run it is.
   """
 
   def __init__(self, folder: str | os.PathLike):
-    """Reads what is there; a last line that was cut off is left out.
+    """Reads what is there; a last line that was cut off is dropped.
 
     Raises:
       InputError: another line is damaged.
     """
     self._path = os.path.join(folder, FILE_NAME)
-    self.rows = []
-    whole = ""
-    if os.path.exists(self._path):
-      with open(self._path, encoding="utf-8") as file:
-        text = file.read()
-      whole = text[: text.rfind("\n") + 1]
-      if whole != text:
-        with open(self._path, "r+", encoding="utf-8") as file:
-          file.truncate(len(whole.encode("utf-8")))
+    self._last, self._seconds = {}, collections.Counter()
+    self._known = collections.defaultdict(list)
+    with open(self._path, "a+b") as file:
+      file.seek(0)
+      text = file.read()
+      whole = text[: text.rfind(b"\n") + 1]
+      file.truncate(len(whole))
     for number, line in enumerate(whole.splitlines(), start=1):
       try:
-        row = json.loads(line)
-        row["seconds"] + row["status"], row["name"], row["like"], row["kind"]
+        self._add(json.loads(line))
       except (ValueError, TypeError, KeyError) as error:
         raise run_folder.damaged(
           self._path, f"line {number}: {error!r}"
         ) from error
-      self.rows.append(row)
 
   def done(self, name: str) -> bool:
     """Whether a job has come to a good end."""
@@ -49,39 +47,31 @@ class Journal:
 
   def last(self, name: str) -> dict:
     """The newest line of a job; {} where there is none."""
-    of_job = (row for row in reversed(self.rows) if row["name"] == name)
-    return next(of_job, {})
+    return self._last.get(name, {})
 
   def seconds(self, name: str) -> float:
     """How long a job took, parts before it was stopped included."""
-    return sum(row["seconds"] for row in self.rows if row["name"] == name)
+    return self._seconds[name]
 
   def expected(self, job) -> float | None:
-    """How long a job may take: as those like it did, else of its kind."""
-    for key in ("like", "kind"):
-      known = [
-        self.seconds(row["name"])
-        for row in self.rows
-        if row["status"] == 0 and row[key] == getattr(job, key)
-      ]
-      if known:
-        return sum(known) / len(known)
-    return None
+    """How long a job may take: as those like it did, else those of its kind."""
+    known = self._known.get(job.like) or self._known.get(job.kind)
+    return sum(known) / len(known) if known else None
 
   def note(self, job, status: int, seconds: float, **more) -> None:
     """Adds a line, on the disk before this returns."""
-    row = {
-      "name": job.name,
-      "told": job.told,
-      "like": job.like,
-      "kind": job.kind,
-      "arguments": list(job.arguments),
-      "status": status,
-      "seconds": round(seconds, 1),
-      **more,
-    }
+    names = ("name", "kind", "like", "told", "arguments")
+    row = {name: getattr(job, name) for name in names}
+    row |= {"status": status, "seconds": round(seconds, 1), **more}
     with open(self._path, "a", encoding="utf-8") as file:
       file.write(json.dumps(row) + "\n")
       file.flush()
       os.fsync(file.fileno())
-    self.rows.append(row)
+    self._add(row)
+
+  def _add(self, row):
+    self._seconds[row["name"]] += row["seconds"]
+    self._last[row["name"]] = row
+    if row["status"] == 0:
+      for key in (row["like"], row["kind"]):
+        self._known[key].append(self._seconds[row["name"]])
