@@ -137,7 +137,7 @@ def test_a_signal_breaks_a_validation_off(finetune, tmp_path, monkeypatch):
   # The validation of step 2, that again, the one of step 4, and that again.
   for quiet, step in ((0, 2), (0, 2), (1, 4), (0, 4)):
     with monkeypatch.context() as patch:
-      patch.setattr(training_loop._BreakOff, "_check", _signal_after(quiet))
+      patch.setattr(training_loop.BreakOff, "_check", _signal_after(quiet))
       assert finetune("parts") == run.STOPPED
     row = run_log.read(tmp_path / "parts")[-1]
     assert row["step"] == step
@@ -162,7 +162,7 @@ def test_a_signal_breaks_a_health_check_off(
   # The check of step 0, then that of the last step, 2.
   for quiet, rows in ((0, []), (1, [0, 1, 2])):
     with monkeypatch.context() as patch:
-      patch.setattr(training_loop._BreakOff, "_check", _signal_after(quiet))
+      patch.setattr(training_loop.BreakOff, "_check", _signal_after(quiet))
       assert pretrain("parts") == run.STOPPED
     assert [row["step"] for row in run_log.read(tmp_path / "parts")] == rows
   assert not any(
@@ -182,7 +182,7 @@ def _signal_after(quiet):
       left[0] -= 1
       return
     self._stop.requested = True
-    raise training_loop._BrokenOff
+    raise training_loop.BrokenOff
 
   return check
 
