@@ -142,7 +142,14 @@ def test_a_signal_breaks_a_validation_off(finetune, tmp_path, monkeypatch):
     row = run_log.read(tmp_path / "parts")[-1]
     assert row["step"] == step
     assert not any(name.startswith("validation_") for name in row)
+  # The choice of thresholds, after the validation.
+  points = tmp_path / "parts" / "operating_points.json"
+  with monkeypatch.context() as patch:
+    patch.setattr(training_loop.BreakOff, "_check", _signal_after(1))
+    assert finetune("parts") == run.STOPPED
+  assert not points.exists()
   assert finetune("parts") == run.DONE
+  assert points.exists()
   assert_same(tmp_path / "whole", tmp_path / "parts")
   assert best(tmp_path / "whole") == best(tmp_path / "parts")
 
