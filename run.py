@@ -75,6 +75,7 @@ def main(argv):
     options = reader.options(problems, run_folder)
     _check_workers(options, problems)
     mode = finetune_sweep if options.sweep else commands[options.mode]
+    mode = show_pairs if options.show_pairs else mode
     return mode(options, problems)
   except UsageError as error:
     return _report(error.problems)
@@ -217,6 +218,18 @@ def study(options, problems):
   return {"done": DONE, "failed": FAILED}[outcome]
 
 
+def show_pairs(options, problems):
+  """Draws positive pairs, and trains nothing; returns the exit status."""
+  from tf_micle.modes import show_pairs
+
+  data = _data(options, problems)
+  with data.damage_explained():
+    mode = reader.pick(show_pairs.ShowPairsMode, options)
+    show_pairs.run(mode, data, problems)
+  print(f"Positive pairs: {options.show_pairs}")
+  return DONE
+
+
 def evaluate(options, problems):
   """Says how good a classifier is; returns the exit status."""
   from tf_micle.modes import evaluate
@@ -269,7 +282,9 @@ def predict(options, problems):
     problems.add(*as_lines(faults))
 
   def open_images():
-    views = file_views.of_run(options._asdict(), options.max_side)
+    views = file_views.of_run(
+      options._asdict(), options.max_side, options.window
+    )
     images, wrong = listed_images.check_listed(manifest, listed, views, faults)
     problems.add(*wrong)
     return images
@@ -337,6 +352,7 @@ def _strategy(options, problems):
 
 def _data(options, problems):
   from data import access
+  from data.batches.pair_rules import PairRules
   from data.views import geometry
 
   if options.demo:
@@ -348,6 +364,7 @@ def _data(options, problems):
   return access.DataAccess(
     reader.pick(access.DataOptions, options),
     reader.pick(geometry.ViewOptions, options),
+    reader.pick(PairRules, options),
   )
 
 

@@ -9,7 +9,8 @@ import os
 import tensorflow as tf
 from absl import logging
 
-from data.batches import images, item_stream, labelled, pairs
+from data.batches import held_out, images, item_stream, labelled, pairs
+from data.batches.pair_rules import PairRules
 from data.demo import dataset as demo_dataset
 from data.problems import DataError
 from data.sources import bag_source, damaged_records, labelled_split
@@ -40,10 +41,13 @@ class DataOptions:
 class DataAccess:
   """Opens splits and makes batches of them; `run.py` hands it to the modes."""
 
-  def __init__(self, options: DataOptions, views: ViewOptions):
+  def __init__(
+    self, options: DataOptions, views: ViewOptions, rules: PairRules
+  ):
     """Takes the options; opens nothing yet."""
     self._options = options
     self._views = views
+    self._rules = rules
     self._opened = []
 
   def open(self, split):
@@ -68,6 +72,13 @@ class DataAccess:
       data_dir=options.data_dir,
       patient_feature=options.patient_feature,
     )
+
+  def open_if_there(self, split):
+    """Returns a split as `open` does, or None and why it cannot be opened."""
+    try:
+      return self.open(split), ""
+    except DataError as error:
+      return None, str(error)
 
   @contextlib.contextmanager
   def damage_explained(self):
@@ -96,8 +107,23 @@ class DataAccess:
   def pairs(self, source):
     """Returns the `pairs.PairBatches` of a source to pretrain on."""
     return pairs.PairBatches(
-      source, self._batches(), use_micle=self._options.use_micle
+      source,
+      self._batches(),
+      use_micle=self._options.use_micle,
+      rules=self._rules,
     )
+
+  def sample_pairs(self, source, most):
+    """Returns a few pairs as `pairs` has them, uint8 (n, 2, h, w, 3).
+
+    A source of less than a batch is enough.
+    """
+    micle = self._options.use_micle
+    few = max(2, min(most, item_stream.num_items(source, micle)))
+    options = dataclasses.replace(
+      self._batches(), batch_size=few, cache=False, read_parts=1
+    )
+    return pairs.PairBatches(source, options, use_micle=micle).sample(most)
 
   def labelled(self, source):
     """Returns the `labelled.LabelledBatches` of a source to fine-tune on.
@@ -134,6 +160,10 @@ class DataAccess:
       views=self._views,
       unit=options.unit,
     )
+
+  def held_out(self, source, most):
+    """Returns at most so many images of a source, `held_out.HeldOutImages`."""
+    return held_out.HeldOutImages(self.images(source), most)
 
   def _batches(self):
     return item_stream.BatchOptions(

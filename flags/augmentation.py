@@ -15,3 +15,9 @@ flags.DEFINE_bool(
   "Gaussian blur of half the views. Off for chest X-rays: blur hides the local "
   "texture that a diagnosis rests on.",
 )
+flags.DEFINE_string(
+  "show_pairs",
+  None,
+  "A .png to draw positive pairs in, as the network would see them; nothing is "
+  "trained, and no --model_dir is needed.",
+)

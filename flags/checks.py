@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import math
 import os
@@ -22,6 +23,7 @@ _RANGES = {
   "color_jitter_strength": ("a finite color_jitter_strength", math.isfinite),
   "momentum": ("0 <= momentum < 1", lambda x: 0 <= x < 1),
   "train_steps": ("train_steps >= 0, or unset", lambda x: x >= 0),
+  "micle_weight": ("0 <= micle_weight <= 1, or unset", lambda x: 0 <= x <= 1),
   "label_fraction": ("0 < label_fraction <= 1", lambda x: 0 < x <= 1),
   "encoder_rate": ("a finite encoder_rate > 0", lambda x: 0 < x < math.inf),
   "focal_gamma": ("a finite focal_gamma", math.isfinite),
@@ -31,6 +33,7 @@ _RANGES = {
 EITHER_OR = {
   "train_steps": "train_epochs",
   "checkpoint_steps": "checkpoint_epochs",
+  "warmup_steps": "warmup_epochs",
 }
 
 
@@ -83,6 +86,12 @@ def problems(v, given, *, modes, runs):
     + ", or published weights" * (v["mode"] not in USES_RUN),
     "checkpoint",
   )
+  for name in ("equalize", "elastic"):
+    expect(
+      not v[name] or importlib.util.find_spec("tensorflow_addons"),
+      f"TensorFlow Addons for --{name}, which Python 3.9 to 3.11 have",
+      name,
+    )
   expect(
     v["resnet_variant"] == "simclr" or not v["sk_ratio"],
     "--sk_ratio with --resnet_variant=simclr only",
@@ -97,6 +106,7 @@ def problems(v, given, *, modes, runs):
       "lars, momentum or adam for pretraining",
       "optimizer",
     )
+    _check_objective(v, expect)
   elif v["checkpoint"] and v["model_dir"]:
     expect(
       _inside(v["checkpoint"], v["model_dir"]),
@@ -115,6 +125,14 @@ def problems(v, given, *, modes, runs):
       "--export_dir to be a folder where this user may write",
       "export_dir",
     )
+  if v["show_pairs"]:
+    folder = os.path.dirname(os.path.abspath(v["show_pairs"]))
+    expect(
+      os.path.isdir(folder) and os.access(folder, os.W_OK),
+      "--show_pairs to be in a folder where this user may write",
+      "show_pairs",
+    )
+    return found  # It needs no --model_dir.
   return found + _model_dir(v, runs)
 
 
@@ -151,7 +169,23 @@ def _head_flags(starts_from):
   return names
 
 
+def _is_operating_point(text):
+  name, _, goal = text.partition("=")
+  try:
+    return text == "youden" or (
+      name in ("sensitivity", "specificity") and 0 < float(goal) < 1
+    )
+  except ValueError:
+    return False
+
+
 def _check_finetuning(v, given, expect):
+  expect(
+    _is_operating_point(v["operating_point"]),
+    "youden, or sensitivity=S or specificity=S with 0 < S < 1",
+    "operating_point",
+  )
+  expect(v["unit"] != "patient", "--unit=image or bag to fine-tune", "unit")
   picks = v["select_by"] != "none"
   expect(
     picks or v["sweep"] is None,
@@ -165,6 +199,8 @@ def _check_finetuning(v, given, expect):
     "early_stopping",
     "select_by",
   )
+  for name in {"operating_point", "calibrate"} & given:
+    expect(picks, f"a validation split for --{name}", name, "select_by")
   for name, unset in (("linear_probe_steps", 0), ("encoder_rate", 1)):
     expect(
       v["fine_tune_after_block"] < 4 or v[name] == unset,
@@ -196,6 +232,27 @@ def _check_finetuning(v, given, expect):
     "ft_proj_selector",
     "proj_head_mode",
     "num_proj_layers",
+  )
+
+
+def _check_objective(v, expect):
+  for name in ("pair_by", "pair_across", "micle_weight"):
+    if v[name] is not None:
+      what = f"--{name} together with --use_micle"
+      expect(v["use_micle"], what, name, "use_micle")
+      what = f"--{name} with --views_per_bag=2 only"
+      expect(v["views_per_bag"] == 2, what, name, "views_per_bag")
+  expect(
+    v["pair_by"] is None or v["pair_by"] != v["pair_across"],
+    "different columns",
+    "pair_by",
+    "pair_across",
+  )
+  expect(
+    not (v["mask_same_patient"] and v["dataset"] and not v["patient_feature"]),
+    "--patient_feature, which says whose image it is",
+    "mask_same_patient",
+    "dataset",
   )
 
 

@@ -81,6 +81,22 @@ flags.DEFINE_bool(
   True,
   "Mirror half the views left to right. Off where sides mean something.",
 )
+flags.DEFINE_bool(
+  "vertical_flip",
+  False,
+  "Mirror half the views top to bottom: skin and cells, not chests.",
+)
+flags.DEFINE_bool(
+  "equalize",
+  False,
+  "Cut half the views from the image in grey, its histogram equalised, as "
+  "REMEDIS does with X-rays.",
+)
+flags.DEFINE_bool(
+  "elastic",
+  False,
+  "Deform views elastically, as REMEDIS does with X-rays.",
+)
 flags.DEFINE_float(
   "rotation_degrees", 0.0, "Turn views by up to this; 45 for chest X-rays."
 )

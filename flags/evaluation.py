@@ -15,5 +15,6 @@ flags.DEFINE_string(
   "compare",
   None,
   "Another model's evaluation of the same images (RUN/eval/test): the paired "
-  "difference is reported too.",
+  "difference is reported too. Or one of another data set: then the unpaired "
+  "difference between the two sites.",
 )

@@ -11,8 +11,10 @@ flags.DEFINE_float(
 flags.DEFINE_enum(
   "unit",
   "image",
-  ["image", "bag"],
-  "What has a label: an image, or a bag (a case), whose images are pooled.",
+  ["image", "bag", "patient"],
+  "What has a label: an image, or a bag (a case), whose images are pooled. In "
+  "prediction, patient: a row a patient from a model of images, whose "
+  "probabilities are averaged.",
 )
 flags.DEFINE_enum(
   "bag_pooling",
@@ -84,6 +86,20 @@ flags.DEFINE_enum(
   ["mean_auroc", "mean_auprc", "top1", "balanced_accuracy", "brier", "none"],
   "Score on --eval_split that picks the checkpoint to keep as the best; none: "
   "no validation, the last one counts.",
+)
+flags.DEFINE_string(
+  "operating_point",
+  "youden",
+  "How the threshold of each class is chosen on --eval_split, for evaluation, "
+  "prediction and export: youden (the highest sum of sensitivity and "
+  "specificity), sensitivity=0.95 or specificity=0.90 (at least that).",
+)
+flags.DEFINE_bool(
+  "calibrate",
+  False,
+  "Fit a temperature (of findings: a slope and an intercept each) on "
+  "--eval_split, so that probabilities mean what they say there; kept with the "
+  "run and used wherever it predicts.",
 )
 flags.DEFINE_integer(
   "early_stopping",

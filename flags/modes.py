@@ -14,7 +14,8 @@ _SCORES = (*TRAIN, "eval")
 _MAY_CHANGE = frozenset(
   "train_steps train_epochs log_steps checkpoint_steps checkpoint_epochs "
   "keep_checkpoint_max eval_batch_size eval_split on_bad_record strategy "
-  "tpu_name data_dir model_dir checkpoint checkpoint_parts demo remat".split()
+  "tpu_name data_dir model_dir checkpoint checkpoint_parts demo remat "
+  "operating_point calibrate health_checks".split()
 )
 
 # By the module that defines a flag; `_OWN` has the exceptions.
@@ -24,6 +25,7 @@ _OF_MODULE = {
   "augmentation": TRAIN,
   "model": TRAIN,
   "training": TRAIN,
+  "objective": ("pretrain",),
   "finetuning": ("finetune",),
   "evaluation": ("eval",),
   "exporting": ("export",),
@@ -34,7 +36,8 @@ _OWN = {
   **dict.fromkeys(
     (
       *("use_micle", "temperature", "hidden_norm", "micro_batch_size"),
-      *("lineareval_while_pretraining", "loss_reduction"),
+      *("lineareval_while_pretraining", "loss_reduction", "health_checks"),
+      "show_pairs",
     ),
     ("pretrain",),
   ),
@@ -55,6 +58,7 @@ _OWN = {
   "tpu_name": (*_SCORES, "predict"),
   "eval_batch_size": (*_SCORES, "predict"),
   "max_side": ("export", "predict"),
+  "unit": ("finetune", "predict"),
 }
 
 

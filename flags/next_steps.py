@@ -15,7 +15,9 @@ def after(options, step, rows):
     rows: the run's log, a dict a logged step.
   """
   last = ", ".join(
-    f"{name} {value:.4g}" for name, value in (rows[-1] if rows else {}).items()
+    f"{name} {value:.4g}"
+    for name, value in (rows[-1] if rows else {}).items()
+    if not name.startswith("health_")  # The log has a line on these.
   )
   lines = [
     f"Done: {_counted(step, 'step')} in {options.model_dir}. {last}",

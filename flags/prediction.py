@@ -27,6 +27,20 @@ flags.DEFINE_integer(
   "that the model was trained on, 512 where these are not there.",
   lower_bound=1,
 )
+flags.DEFINE_string(
+  "window",
+  None,
+  "Range of gray DICOM files, and of 16-bit PNG and TIFF, that becomes black "
+  "to white: dicom (the file's own; PNG and TIFF in full), percentiles or "
+  "CENTER,WIDTH. Default: as the data that the model was trained on, dicom "
+  "where these are not there.",
+)
+flags.DEFINE_string(
+  "frames",
+  "all",
+  "Frames of DICOM files that hold several: all, middle, or a column with all, "
+  "middle or a frame's number from 1.",
+)
 flags.DEFINE_enum(
   "on_bad_image",
   "fail",

@@ -60,6 +60,13 @@ flags.DEFINE_enum(
 flags.DEFINE_float(
   "warmup_epochs", 10.0, "Epochs of linear warm-up.", lower_bound=0.0
 )
+flags.DEFINE_integer(
+  "warmup_steps",
+  None,
+  "Steps of linear warm-up, which are the same over bags and over images; "
+  "unset: --warmup_epochs.",
+  lower_bound=0,
+)
 flags.DEFINE_float("momentum", 0.9, "Momentum of LARS and SGD.")
 flags.DEFINE_float(
   "weight_decay", 1e-6, "Weight decay of kernels.", lower_bound=0.0
@@ -81,4 +88,10 @@ flags.DEFINE_bool(
   True,
   "Train a linear probe on the features, behind a stopped gradient, where "
   "there are labels.",
+)
+flags.DEFINE_bool(
+  "health_checks",
+  True,
+  "Measure held-out images of --eval_split at step 0 and at checkpoints, "
+  "without labels: does the run learn, or collapse? (docs/pretraining.md)",
 )

@@ -25,7 +25,7 @@ class Site:
     self.root = root
     self.images = root / "secret-images"
     self.output = root / "out"
-    self.images.mkdir()
+    self.images.mkdir(exist_ok=True)
 
   def write(self, header, *rows, images=True):
     """Writes the manifest, and an image for each first cell."""

@@ -237,7 +237,7 @@ def test_the_network_and_whom_it_saw_are_those_of_the_run(
   assert evaluate(checkpoint=other, unit="bag", image_size=32) == run.BAD_USE
   printed = capsys.readouterr().err
   assert "a checkpoint of the run" in printed
-  assert "--unit with --mode=finetune only" in printed
+  assert "--unit with --mode=finetune or --mode=predict only" in printed
   assert "--image_size" in printed
   newest = tuned / "checkpoints" / "ckpt-2"
   assert evaluate(checkpoint=newest, eval_split="test") == run.DONE

@@ -184,7 +184,9 @@ def test_a_column_of_many_values_is_no_grouping():
   metadata = {"age": np.arange(72), "sex": np.array(["", "f"] * 36)}
   found = evaluation.evaluate(study(metadata=metadata), samples=5)
   assert set(found["groups"]) == {"sex"}
-  assert set(found["groups"]["sex"]) == {"(not stated)", "f"}
+  assert set(found["groups"]["sex"]) == {"(not stated)", "f", "(several)"}
+  # Of patients, not of images.
+  assert set(found["groups"]["sex"]["(several)"]) == {"by_patient"}
   assert any("'age' has 72 values" in note for note in found["notes"])
 
 

@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 KILLS = {"pretrain": 2, "finetune": 2}
 STEPS = 60
 COMMANDS = {
-  "pretrain": ["--use_micle", "--rotation_degrees=20"],
+  "pretrain": ["--use_micle", "--rotation_degrees=20", "--health_checks"],
   "finetune": ["--optimizer=momentum", "--rotation_degrees=20"],
 }
 
@@ -145,6 +145,32 @@ def test_a_signal_breaks_a_validation_off(finetune, tmp_path, monkeypatch):
   assert finetune("parts") == run.DONE
   assert_same(tmp_path / "whole", tmp_path / "parts")
   assert best(tmp_path / "whole") == best(tmp_path / "parts")
+
+
+def test_a_signal_breaks_a_health_check_off(
+  demo_records, tmp_path, monkeypatch
+):
+  def pretrain(name):
+    return tiny.command(
+      data_dir=demo_records,
+      model_dir=tmp_path / name,
+      health_checks=True,
+      lineareval_while_pretraining=False,
+    )
+
+  assert pretrain("whole") == run.DONE
+  # The check of step 0, then that of the last step, 2.
+  for quiet, rows in ((0, []), (1, [0, 1, 2])):
+    with monkeypatch.context() as patch:
+      patch.setattr(training_loop._BreakOff, "_check", _signal_after(quiet))
+      assert pretrain("parts") == run.STOPPED
+    assert [row["step"] for row in run_log.read(tmp_path / "parts")] == rows
+  assert not any(
+    "health" in name for name in run_log.read(tmp_path / "parts")[-1]
+  )
+  assert pretrain("parts") == run.DONE
+  assert_same(tmp_path / "whole", tmp_path / "parts")
+  assert "health_rankme" in run_log.read(tmp_path / "parts")[-1]
 
 
 def _signal_after(quiet):

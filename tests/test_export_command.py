@@ -149,10 +149,18 @@ def serve(version, photos, output):
 def test_a_server_says_what_predict_says(runs, serving, photos, tmp_path, unit):
   found, said = serve(serving / unit / "1", photos, tmp_path / "found.npz")
   rows = predict(runs / unit, photos, tmp_path / "out.csv")
-  names = [name.removeprefix("probability_") for name in rows[0]][3:-1]
+  names = [
+    name.removeprefix("probability_")
+    for name in rows[0]
+    if name.startswith("probability_")
+  ]
+  told = [
+    [int(row[f"decision_{name}"] or -1) for name in names] for row in rows
+  ]
   embeddings = np.load(tmp_path / "out.npz")["features"]
   if unit == "image":
     np.testing.assert_allclose(found["probabilities"], chances(rows), atol=1e-5)
+    np.testing.assert_array_equal(found["decisions"], told)
     np.testing.assert_allclose(found["embedding"], embeddings, atol=1e-5)
     assert [row["top_class"] for row in rows] == list(
       found["top_classes"][:, 0]
@@ -262,6 +270,10 @@ def test_what_a_user_has_to_know_goes_with_it(serving, runs):
   facts = json.loads((assets / "provenance.json").read_text())
   assert facts["run"]["class_names"] == names
   assert len(facts["checkpoint_sha256"]) == 64
+  kept = runs / "image" / "operating_points.json"
+  assert json.loads((assets / kept.name).read_text()) == json.loads(
+    kept.read_text()
+  )
   steps = json.loads((assets / "preprocessing.json").read_text())
   assert (steps["image_size"], steps["max_side"]) == (SIZE, 200)
   graph = (serving / "image" / "1" / "saved_model.pb").read_bytes()

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 from data.images.decode import decode
 from data.views import geometry
@@ -126,6 +126,39 @@ def test_rotation_is_that_of_tensorflow_addons_to_the_bit():
       theirs = geometry._addons().image.rotate(image, angle, "bilinear")
       np.testing.assert_array_equal(turned, theirs)
   assert hashed.hexdigest() == ROTATED
+
+
+def test_half_the_views_are_upside_down():
+  options = {"min_crop_area": 1.0, "vertical_flip": True}
+  drawn = views(ramp(), 200, **options)[:, :, 16, 0].astype(int)
+  assert 0.4 < np.mean(drawn[:, 0] > drawn[:, -1]) < 0.6
+
+
+def test_half_the_views_are_equalised_as_pillow_does():
+  draw = np.random.default_rng(1)
+  image = draw.normal(90, 12, (32, 32, 3)).clip(0, 255).astype(np.uint8)
+  options = {"min_crop_area": 1.0, "horizontal_flip": False, "equalize": True}
+  drawn = views(image, 60, **options)
+  gray = tf.image.rgb_to_grayscale(image).numpy()[..., 0]
+  expected = np.asarray(ImageOps.equalize(Image.fromarray(gray)))[..., None]
+  plain = (drawn == image).all(axis=(1, 2, 3))
+  equalised = (np.abs(drawn.astype(int) - expected) <= 1).all(axis=(1, 2, 3))
+  assert (plain ^ equalised).all()
+  assert 0.3 < equalised.mean() < 0.7
+
+
+def test_elastic_deformation_is_smooth_and_as_large_as_told():
+  """A 64 pixel ramp shows by its values where each pixel came from."""
+  image = ramp(64, 64) // 4 * 3
+  options = {"min_crop_area": 1.0, "horizontal_flip": False, "image_size": 64}
+  drawn = views(image, 300, elastic=True, **options)
+  moved = (drawn.astype(float) - image)[..., :2] / 3  # (300, 64, 64, 2)
+  assert 1.05 < moved[:, 32, 32].std() < 1.45  # 64 x 10 / 512 = 1.25
+  assert np.abs(moved[:, 32, 32].mean()) < 0.25
+  # Neighbours move alike: by rounding, and a slope of the grid's.
+  assert np.abs(np.diff(moved[:, 8:56, 8:56], axis=2)).max() < 1
+  again = views(image, 300, elastic=True, **options)
+  np.testing.assert_array_equal(drawn, again)
 
 
 def test_decode_reads_grey_and_palette_as_three_channels():

@@ -13,11 +13,11 @@ PACKAGES = ("data", "tf_micle", "flags")
 ROOMS = {
   "data": (
     "problems system_faults records manifest images sources builder demo views "
-    "batches access build_tfrecords file_views"
+    "batches access build_tfrecords file_views inspection inspect"
   ),
   "tf_micle": (
     "options system views optimization encoder runs classifier contrastive "
-    "evaluation loading training report study prediction serving modes"
+    "evaluation health loading training report study prediction serving modes"
   ),
 }
 

@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 
+import dicom_files
 import numpy as np
 import pytest
 from PIL import Image
@@ -122,3 +123,30 @@ def test_problems_of_manifest_and_images_come_together(options, tmp_path):
   manifest, problems = listed_images.read_listed(gone)
   assert manifest is None
   assert len(problems) == 2
+
+
+def test_dicom_frames_are_images_with_the_window_of_the_run(options, tmp_path):
+  frames = dicom_files.noise(3, 9, 9, high=4000)
+  cine = dicom_files.dataset(frames, 12, BurnedInAnnotation="YES")
+  dicom_files.save(tmp_path / "3.png", cine)  # by what it holds, not its name
+  views = dataclasses.replace(VIEWS, window="1000,2001")
+  manifest, faults = listed_images.read_listed(options)
+  image = dataclasses.replace(options, unit="image", eval_batch_size=9)
+  images, _ = listed_images.check_listed(manifest, image, views, faults)
+  assert [item.rows[0].image for item in images.items[3:]] == [
+    f"3.png (frame {frame})" for frame in (1, 2, 3)
+  ]
+  assert "burned into the pixels" in " ".join(images.notes)
+  (positions, found), *_ = images.batches(3)
+  assert positions.tolist() == [3, 4, 5]
+  for frame, view in zip(frames, found):
+    gray = np.clip(frame / 2000 * 255 + 0.5, 0, 255).astype(np.uint8)
+    png = tmp_path / "gray.png"
+    Image.fromarray(gray).save(png)
+    assert np.abs(view.astype(int) - VIEWS(png)).max() <= 1
+  one = dataclasses.replace(options, frames="middle", bag_column=None)
+  assert rows_of(opened(one)) == [[2, 4, 5], [3]]
+  assert opened(one).items[0].rows[2].image == "3.png (frame 2)"
+  assert rows_of(opened(options))[2] == [5, 5, 5]
+  bad = dataclasses.replace(options, window="7")
+  assert "--window" in str(listed_images.read_listed(bad)[1][0])

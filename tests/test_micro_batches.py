@@ -16,13 +16,13 @@ WORDS = {"steps_per_epoch": 10, "train_steps": 10}
 BATCH, SIZE = 8, 16
 
 
-def batch(seed=0):
+def batch(seed=0, views=2):
   draw = np.random.default_rng(seed)
-  views = draw.integers(0, 256, (BATCH, 2, SIZE, SIZE, 3), np.uint8)
+  pixels = draw.integers(0, 256, (BATCH, views, SIZE, SIZE, 3), np.uint8)
   return {
-    "views": tf.constant(views),
-    "patient_key": tf.range(BATCH, dtype=tf.int64),
-    "label": tf.constant(draw.integers(-1, 3, (BATCH, 2))),
+    "views": tf.constant(pixels),
+    "patient_key": tf.range(BATCH, dtype=tf.int64) // 3,
+    "label": tf.constant(draw.integers(-1, 3, (BATCH, views))),
   }
 
 
@@ -51,18 +51,25 @@ def without_batch_norm(micro_batch_size, **changes):
   return model
 
 
-def update(model, **options):
+def update(model, views=2, **options):
   """Returns the values of a step and what it changed."""
   before = [w.numpy() for w in model.trainable_variables]
-  values = tf.function(model.train_step, autograph=False, **options)(batch())
+  step = tf.function(model.train_step, autograph=False, **options)
+  values = step(batch(views=views))
   after = [w.numpy() for w in model.trainable_variables]
   return values, [a - b for a, b in zip(after, before)]
 
 
-@pytest.mark.parametrize("size", [1, 2, 4, 8])
-def test_the_gradient_is_that_of_the_plain_step(size):
-  plain, expected = update(without_batch_norm(None, l2=0.1))
-  values, found = update(without_batch_norm(size, l2=0.1))
+@pytest.mark.parametrize(
+  ("size", "views", "objective"),
+  [
+    *((size, 2, {}) for size in (1, 2, 4, 8)),
+    (2, 3, {"mask_same_patient": True, "decoupled": True}),
+  ],
+)
+def test_the_gradient_is_that_of_the_plain_step(size, views, objective):
+  plain, expected = update(without_batch_norm(None, l2=0.1, **objective), views)
+  values, found = update(without_batch_norm(size, l2=0.1, **objective), views)
   for name, value in plain.items():
     np.testing.assert_allclose(values[name], value, rtol=1e-5, err_msg=name)
   for a, b in zip(expected, found):

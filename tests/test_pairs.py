@@ -1,20 +1,21 @@
 """Which images make a pair: distinct, uniform, a lone one twice."""
 
 import collections
+import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import stats
 
-from data.batches import pairs
+from data.batches import pair_rules
 
 
-def draw(num_images, draws, seed=0):
+def draw(num_images, draws, seed=0, function=pair_rules.draw_pair, **options):
   """Returns (draws, 2) indices, one pair for each position in a run."""
   pair = tf.data.Dataset.range(draws).map(
     lambda k: tf.stack(
-      pairs.draw_pair(num_images, tf.stack([np.int64(seed), k]))
+      function(num_images, tf.stack([np.int64(seed), k]), **options)
     )
   )
   return pair.batch(draws).get_single_element().numpy()
@@ -37,3 +38,49 @@ def test_a_lone_image_is_paired_with_itself():
 def test_the_seed_fixes_the_pair():
   np.testing.assert_array_equal(draw(5, 50), draw(5, 50))
   assert (draw(5, 50) != draw(5, 50, seed=1)).any()
+
+
+@pytest.mark.parametrize("num_images", [1, 2, 3, 5])
+def test_several_views_are_of_distinct_images_first(num_images):
+  drawn = draw(num_images, 2000, function=pair_rules.draw_several, count=3)
+  distinct = min(num_images, 3)
+  assert {len(set(row)) for row in map(tuple, drawn)} == {distinct}
+  orders = collections.Counter(map(tuple, drawn[:, :distinct]))
+  assert len(orders) == math.perm(num_images, distinct)
+  if num_images > 1:
+    assert stats.chisquare(list(orders.values())).pvalue > 0.001
+
+
+EYES = ["left", "right", "left", "", "right"]
+VISITS = ["1", "1", "2", "2", "1"]
+# What is asked for, and the unordered pairs that keep to it.
+RULES = {
+  "same eye": ({"by": EYES}, {(0, 2), (1, 4)}),
+  "other eye": ({"across": EYES}, {(0, 1), (0, 4), (1, 2), (2, 4)}),
+  "other eye, same visit": (
+    {"by": VISITS, "across": EYES},
+    {(0, 1), (0, 4)},
+  ),
+  "none in one visit: same visit": (
+    {"by": ["1", "1", "2"], "across": ["left", "left", "right"]},
+    {(0, 1)},
+  ),
+  "no visit twice: other eye": (
+    {"by": ["1", "2", "3"], "across": ["left", "left", "right"]},
+    {(0, 2), (1, 2)},
+  ),
+  "nothing known: any": ({"by": [""] * 3}, {(0, 1), (0, 2), (1, 2)}),
+  "one image": ({"by": ["left"]}, {(0, 0)}),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_pairs_keep_to_the_rule_and_are_equally_likely(name):
+  columns, expected = RULES[name]
+  size = len(next(iter(columns.values())))
+  tensors = {key: tf.constant(texts) for key, texts in columns.items()}
+  drawn = draw(size, 2000, function=pair_rules.draw_by_metadata, **tensors)
+  counts = collections.Counter(map(tuple, drawn))
+  assert set(counts) == expected | {(b, a) for a, b in expected}
+  if len(counts) > 1:
+    assert stats.chisquare(list(counts.values())).pvalue > 0.001

@@ -9,7 +9,7 @@ import pytest
 from absl import flags
 
 import run
-from data import build_tfrecords
+from data import build_tfrecords, inspect
 
 ROOT = pathlib.Path(__file__).parent.parent
 DOCUMENTS = [
@@ -47,8 +47,9 @@ def test_command_parses(document, program, arguments, monkeypatch):
       flags.FLAGS.unparse_flags()
       run.parse(["run.py", *arguments])
   else:
-    values = build_tfrecords.define_flags()
-    assert len(values(["build", *arguments])) == 1
+    modules = {"build_tfrecords": build_tfrecords, "inspect": inspect}
+    values = modules[program.rpartition(".")[2]].define_flags()
+    assert len(values(["command", *arguments])) == 1
 
 
 def test_the_two_set_up_commands_share_a_virtual_environment():

@@ -1,16 +1,21 @@
 """report.html: one page, nothing from outside, nothing run, nothing hidden."""
 
 import base64
+import csv
 import dataclasses
 import html.parser
 import re
+import types
 
 import numpy as np
 import pytest
 
 from tf_micle.evaluation import evaluate as evaluation
+from tf_micle.evaluation import operating_points
 from tf_micle.evaluation.predictions import Predictions
+from tf_micle.report import model_card, paper_files
 from tf_micle.report import page as report_page
+from tf_micle.report.study import Study, WrongCase
 
 NAN = np.nan
 HOSTILE = (
@@ -60,12 +65,23 @@ def findings():
   )
 
 
+def points_of(predictions, **changes):
+  """Thresholds, chosen on other data of the same kind."""
+  validation = types.SimpleNamespace(name="clinic/validation", digest="v")
+  return operating_points.choose(
+    predictions, "youden", checkpoint="ckpt-4", source=validation, **changes
+  )
+
+
 @pytest.fixture
 def page(tmp_path):
-  def go(predictions, other=None, **changes):
-    result = evaluation.evaluate(predictions, samples=20, other=other)
+  def go(predictions, other=None, points=None, warnings=(), **changes):
+    result = evaluation.evaluate(
+      predictions, samples=20, other=other, points=points
+    )
     path = tmp_path / "report.html"
-    report_page.write(path, result=result, predictions=predictions, **changes)
+    study = Study(result, predictions, **changes)
+    report_page.write(path, study, warnings=warnings)
     assert sorted(tmp_path.iterdir()) == [path]
     return result, Page(path.read_text(encoding="utf-8"))
 
@@ -115,7 +131,7 @@ class Page(html.parser.HTMLParser):
 
 def case(text="x"):
   image = np.zeros((20, 30, 3), np.uint8)
-  return report_page.WrongCase(image, text, text, text, text, 0.01)
+  return WrongCase(image, text, text, text, text, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +139,7 @@ def case(text="x"):
 )
 def test_the_page_stands_alone_and_says_the_numbers(page, predictions):
   result, shown = page(
-    predictions, wrong_cases=[case()], title_facts={"data": "site/test"}
+    predictions, wrong_cases=[case()], facts={"data": "site/test"}
   )
   assert "script" not in shown.tags
   assert all(one.startswith(("data:image/", "#")) for one in shown.loads)
@@ -144,7 +160,7 @@ def test_the_page_stands_alone_and_says_the_numbers(page, predictions):
 def test_what_is_not_defined_is_never_a_zero(page):
   result, shown = page(findings())
   assert result["bag"]["auroc"]["fracture"]["value"] is None
-  row = shown.text.split("By finding")[-1].split("fracture")[1][:120]
+  row = shown.text.split("By finding Each")[-1].split("fracture")[1][:120]
   assert "not defined" in row
   assert "0.000" not in row
 
@@ -154,7 +170,7 @@ def test_names_from_data_are_shown_and_never_run(page):
   _, shown = page(
     predictions,
     wrong_cases=[case(text) for text in HOSTILE],
-    title_facts={"data": HOSTILE[0], "checkpoint": HOSTILE[2]},
+    facts={"data": HOSTILE[0], "checkpoint": HOSTILE[2]},
     warnings=HOSTILE,
   )
   assert "script" not in shown.tags
@@ -184,7 +200,7 @@ def test_an_interval_of_no_width_is_exact_or_marked(page):
     probabilities=np.eye(3)[np.repeat(truth, 3)],
   )
   result, shown = page(predictions)
-  table = shown.text.split("By class")[-1].split("ROC and precision")[0]
+  table = shown.text.split("By class Each")[-1].split("ROC and precision")[0]
   row = table.split("class0")[1].split("class1")[0]
   assert (
     row.split()
@@ -203,7 +219,74 @@ def test_an_interval_of_no_width_is_exact_or_marked(page):
 def test_a_result_of_other_predictions_is_refused(page, tmp_path):
   result = evaluation.evaluate(findings(), samples=5)
   with pytest.raises(ValueError, match="Expected the predictions"):
-    report_page.write(
-      tmp_path / "r.html", result=result, predictions=multi_class()
-    )
+    report_page.write(tmp_path / "r.html", Study(result, multi_class()))
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("make", [multi_class, findings])
+def test_rates_at_fixed_thresholds_are_told_with_their_counts(page, make):
+  predictions = make()
+  points = points_of(predictions, calibrate=True)
+  result, shown = page(predictions, points=points)
+  for level in {result["unit"], "patient"}:
+    for name, found in result[level]["decisions"].items():
+      assert found["threshold"] == points.thresholds[level][name]
+      entry = found["sensitivity"]
+      if entry["value"] is not None:
+        counts = f"{entry['numerator']} of {entry['denominator']}"
+        row = f"{entry['value']:.3f}"
+        assert row in shown.text
+        assert counts in shown.text
+  assert "chosen on clinic/validation" in shown.text
+  assert "The probabilities were calibrated" in shown.text
+  _, without = page(predictions)
+  assert "no thresholds that were fixed beforehand" in without.text
+
+
+def test_a_group_that_is_too_small_is_said(page):
+  predictions = multi_class()
+  _, shown = page(predictions, points=points_of(predictions))
+  assert "too small to say" in shown.text.split("By group The")[-1]
+
+
+def test_tables_and_figures_go_into_files_for_a_paper(tmp_path):
+  predictions = multi_class(names=("=1+1", "b", "c"))
+  result = evaluation.evaluate(
+    predictions, samples=20, points=points_of(predictions)
+  )
+  study = Study(result, predictions, facts={"data": "a|b", "model": "<run>"})
+  old = tmp_path / "tables" / "old.csv"
+  old.parent.mkdir()
+  old.touch()
+  sections = report_page.write(tmp_path / "report.html", study)
+  paper_files.write(str(tmp_path), sections)
+  assert not old.exists()
+  names = {path.name for path in (tmp_path / "tables").iterdir()}
+  (path,) = [n for n in names if n.startswith("decisions-") and "image" in n]
+  with open(tmp_path / "tables" / path, newline="") as file:
+    rows = list(csv.DictReader(file))
+  entry = result["image"]["decisions"]["=1+1"]["sensitivity"]
+  # A spreadsheet does not run it.
+  assert rows[0]["Class"] == "'=1+1"
+  assert rows[0]["Sensitivity, 95% interval"] == f"{entry['value']:.3f}"
+  assert rows[0]["Sensitivity, 95% interval (counts)"] == (
+    f"{entry['numerator']} of {entry['denominator']}"
+  )
+  figures = list((tmp_path / "figures").iterdir())
+  assert len(figures) >= 9
+  assert all("<svg" in path.read_text() for path in figures)
+  claim = [n for n in names if n.endswith("claim-2024.csv")]
+  with open(tmp_path / "tables" / claim[0], newline="") as file:
+    items = list(csv.DictReader(file))
+  assert [row["Item"] for row in items] == [str(k) for k in range(1, 45)]
+  states = {row["Item"]: row["State"] for row in items}
+  # Thresholds are there, another site is not.
+  assert (states["38"], states["33"]) == ("filled", "the author’s")
+
+  model_card.write(tmp_path / "model_card.md", study, {"resnet_depth": 18})
+  card = (tmp_path / "model_card.md").read_text()
+  assert "resnet_depth 18" in card
+  assert "**[to fill in" in card
+  assert "\\<run\\>" in card
+  value = result["patient"]["top1"]["value"]
+  assert f"| Top-1 accuracy | {value:.3f} |" in card

@@ -126,12 +126,18 @@ def test_a_finished_run_is_left_as_it_is(pretrain, tmp_path):
   assert pretrain(train_steps=1) == run.BAD_USE
 
 
-def test_the_logged_learning_rate_is_the_one_that_was_used(pretrain, tmp_path):
-  changes = {"learning_rate": 0.5, "warmup_epochs": 0.0, "train_steps": 4}
-  assert pretrain(**changes) == run.DONE
+@pytest.mark.parametrize(
+  ("warmup", "expected"),
+  [
+    ({"warmup_epochs": 0.0}, 0.25 * (1 + np.cos(np.pi * np.arange(4) / 4))),
+    ({"warmup_epochs": None, "warmup_steps": 2}, [0, 0.25, 0.5, 0.25]),
+  ],
+)
+def test_the_logged_learning_rate_is_the_one_that_was_used(
+  pretrain, tmp_path, warmup, expected
+):
+  assert pretrain(**warmup, learning_rate=0.5, train_steps=4) == run.DONE
   logged = [row["learning_rate"] for row in run_log.read(tmp_path / "run")]
-  steps = np.arange(4)
-  expected = 0.25 * (1 + np.cos(np.pi * steps / 4))
   np.testing.assert_allclose(logged, expected, rtol=1e-5)
 
 
@@ -190,6 +196,25 @@ def test_selective_kernels_and_rotation_step_too(pretrain):
   assert pretrain(**flags_of, image_size=40, train_steps=1) == run.DONE
 
 
+@pytest.mark.parametrize(
+  ("objective", "views"),
+  [
+    ({"views_per_bag": 4, "mask_same_patient": 1, "decoupled_loss": 1}, 4),
+    ({"micle_weight": 0.5}, 3),
+  ],
+)
+@pytest.mark.usefixtures("eagerly")
+def test_every_objective_steps(pretrain, tmp_path, objective, views):
+  """With the probe, whose labels are of all views; the picture shows them."""
+  assert pretrain(**objective, train_steps=1) == run.DONE
+  (row,) = run_log.read(tmp_path / "run")
+  assert np.isfinite(row["contrastive_loss"])
+  assert row["probe_loss"] > 0
+  with Image.open(tmp_path / "run" / "positive_pairs.png") as picture:
+    assert picture.height % (28 + 98 * views) == 0
+  assert pretrain(**objective, temperature=1, train_steps=1) == run.BAD_USE
+
+
 def test_all_mistakes_in_flags_are_reported_at_once(capsys):
   status = tiny.command(train_batch_sise=3, image_size="abc", optimizer="sgd")
   printed = capsys.readouterr().err
@@ -221,6 +246,28 @@ def test_what_workers_cannot_do_is_said(
   given = {"model_dir": tmp_path / "run", "data_dir": tmp_path, **flags_of}
   assert tiny.command(**given) == run.BAD_USE
   assert said in capsys.readouterr().err
+
+
+def test_objectives_that_make_no_sense_together_are_told_at_once(capsys):
+  status = tiny.command(
+    **{"views_per_bag": 3, "micle_weight": 1.5, "mask_same_patient": True},
+    **{"pair_by": "eye", "pair_across": "eye", "dataset": "some"},
+    **{"warmup_steps": 3},  # --warmup_epochs is given too.
+  )
+  printed = capsys.readouterr().err
+  assert status == run.BAD_USE
+  for said in (
+    "0 <= micle_weight <= 1",
+    *(
+      f"--{name} {what}"
+      for name in ("micle_weight", "pair_by", "pair_across")
+      for what in ("together with --use_micle", "with --views_per_bag=2 only")
+    ),
+    "different columns. Received: --pair_by=eye, --pair_across=eye",
+    "--patient_feature, which says whose image it is",
+    "--warmup_steps or --warmup_epochs, not both",
+  ):
+    assert said in printed, printed
 
 
 def test_values_and_files_are_reported_together(capsys, tmp_path):

@@ -37,6 +37,8 @@ FLAGS = {
   for field in dataclasses.fields(OPTIONS)
   if getattr(OPTIONS, field.name) is not None
 }
+# Most tests look at other things, and each check traces the network again.
+FLAGS["health_checks"] = False
 _SHARED = {
   field.name: FLAGS[field.name]
   for field in dataclasses.fields(FinetuneOptions)

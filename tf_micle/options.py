@@ -47,8 +47,12 @@ class PretrainOptions(TrainingOptions):
   hidden_norm: bool
   loss_reduction: str = "pairs"
   micro_batch_size: int | None = None
+  mask_same_patient: bool = False
+  decoupled_loss: bool = False
+  micle_weight: float | None = None
   # Runs that were saved before there were others are SimCLR's.
   resnet_variant: str = "simclr"
+  warmup_steps: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,3 +70,4 @@ class FinetuneOptions(TrainingOptions):
   resnet_variant: str = "simclr"
   linear_probe_steps: int = 0
   encoder_rate: float = 1.0
+  warmup_steps: int | None = None

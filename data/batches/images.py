@@ -21,6 +21,7 @@ class ImageBatches:
   Attributes:
     source: the `BagSource` that they come from.
     unit: 'image' or 'bag': what the labels are of.
+    batch_size: images in a global batch; the last one may have fewer.
   """
 
   def __init__(self, source, *, batch_size, views, unit):
@@ -28,13 +29,13 @@ class ImageBatches:
 
     Args:
       source: a `BagSource`; with unit 'bag' its images have their bag's label.
-      batch_size: images in a global batch; the last one may have fewer.
+      batch_size: as the attribute.
       views: `geometry.ViewOptions`.
       unit: as the attribute.
     """
     self.source = source
     self.unit = unit
-    self._batch_size = batch_size
+    self.batch_size = batch_size
     self._views = views
 
   @functools.cached_property
@@ -100,4 +101,4 @@ class ImageBatches:
     return self.source.read(tf.constant(0, tf.int64))
 
   def _rows_a_device(self, replicas):
-    return math.ceil(self._batch_size / replicas)
+    return math.ceil(self.batch_size / replicas)

@@ -11,7 +11,7 @@ from pathlib import Path
 import tqdm
 
 from data.batches import encoded_images
-from data.images import image_files
+from data.images import image_files, windows
 from data.images.image_bytes import BadImageError, decodable_bytes
 from data.images.worker_pool import (
   WorkerDiedError,
@@ -19,7 +19,7 @@ from data.images.worker_pool import (
   default_workers,
 )
 from data.manifest.manifest import read_manifest
-from data.manifest.rows import ManifestColumns, ManifestRow
+from data.manifest.rows import ALL_FRAMES, ManifestColumns, ManifestRow
 from data.problems import InputError, Problem, as_lines
 from data.views import file_views
 
@@ -39,6 +39,8 @@ class ListOptions:
   on_bad_image: str
   unit: str
   eval_batch_size: int
+  window: str | None = None
+  frames: str = ALL_FRAMES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,19 +76,22 @@ class ListedImages:
     # Without patients, a bag of the manifest is a bag whosesoever it is.
     patients = manifest.columns.patient is not None
     groups = {}
-    for row in manifest.rows:
+    for row in files.rows:
       bag = row.patient if patients else None, row.bag
-      key = bag if options.unit == "bag" else row.row
+      image = row.row, row.frame
+      keys = {"image": image, "bag": bag, "patient": row.patient}
+      key = keys[options.unit]
       groups.setdefault(key, []).append(row)
     self.items, self._paths, self.bad = [], [], {}
     for rows in groups.values():
-      self.items.append(Item(tuple(rows), len(self._paths)))
+      named = tuple(_with_frame(row) for row in rows)
+      self.items.append(Item(named, len(self._paths)))
       for row in rows:
         if row.row in files.bad:
           self.bad[len(self._paths)] = files.bad[row.row][1]
-        self._paths.append(files.paths.get(row.row))
+        self._paths.append((files.paths.get(row.row), row.frame))
     self.num_images = len(self._paths)
-    self.notes = manifest.notes
+    self.notes = (*manifest.notes, *files.notes(views.window))
     self.digest = _digest(options, views)
 
   def batches(self, first=0):
@@ -103,14 +108,16 @@ class ListedImages:
         was yielded.
     """
     deaths = []  # TensorFlow would raise them as errors of its own.
-    read = functools.partial(_try_read, max_side=self._views.max_side)
+    read = functools.partial(
+      _try_read, max_side=self._views.max_side, window=self._views.window
+    )
     with WorkerPool(default_workers(), self.num_images - first) as pool:
 
       def encoded():
         good = (
           (position, self._paths[position])
           for position in range(first, self.num_images)
-          if self._paths[position] is not None
+          if self._paths[position][0] is not None
         )
         try:
           for position, image in pool.ordered_map(read, good, _CHUNK):
@@ -128,10 +135,18 @@ class ListedImages:
       raise deaths[0]
 
 
-def _try_read(path, max_side):
+def _with_frame(row):
+  """Returns a row whose image says which frame of the file it is."""
+  if row.frame is None:
+    return row
+  return row._replace(image=f"{row.image} (frame {row.frame + 1})")
+
+
+def _try_read(place, max_side, window):
   """Reads an image in a worker; a bad one is a result, not a failure."""
+  path, frame = place
   try:
-    return decodable_bytes(path, max_side)
+    return decodable_bytes(path, max_side, window, frame)
   except BadImageError as error:
     return error
 
@@ -153,12 +168,21 @@ def read_listed(options):
     image=options.image_column,
     patient=options.patient_column or _PATIENT_COLUMN,
     bag=options.bag_column,
+    frames=options.frames,
     optional=frozenset(() if options.patient_column else (_PATIENT_COLUMN,)),
   )
   try:
     manifest, problems = read_manifest(Path(options.manifest), columns)
   except InputError as error:
     return None, [*bad_paths, *error.problems]
+  if manifest and options.unit == "patient" and not manifest.columns.patient:
+    problems.append(
+      Problem(
+        "column",
+        "Expected a column of patients for --unit=patient: patient_id, or "
+        "name it by --patient_column. Received: a manifest without it",
+      )
+    )
   return None if bad_paths else manifest, bad_paths + problems
 
 
@@ -204,6 +228,9 @@ def _bad_paths(options):
       "Expected --image_root, the folder that the manifest's paths begin in. "
       f"Received: {options.image_root or 'nothing'}"
     )
+  problem = options.window and windows.problem(options.window)
+  if problem:
+    yield problem
 
 
 def _digest(options, views):
@@ -212,5 +239,7 @@ def _digest(options, views):
   columns = options.image_column, options.patient_column, options.bag_column
   # Bags were those of one id before, of whichever patient.
   unit = ("patient", "bag") if options.unit == "bag" else options.unit
-  digest.update(repr((root, columns, unit, views)).encode())
+  usual = options.frames == ALL_FRAMES and views.window == windows.FULL
+  more = () if usual else (options.frames, views.window)
+  digest.update(repr((root, columns, unit, views, *more)).encode())
   return digest.hexdigest()

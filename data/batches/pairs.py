@@ -1,4 +1,4 @@
-"""Batches of positive pairs: of a bag (MICLe), or of an image (SimCLR)."""
+"""Batches of positives: views of a bag (MICLe), or of an image (SimCLR)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import tensorflow as tf
 
 from data.batches import item_stream
 from data.batches.item_stream import ALONE
+from data.batches.pair_rules import PairRules
 from data.problems import DataError
 from data.sources.bag_source import labels_of
 from data.views import geometry
+
+# Two views, of any two images.
+_PAIRS = PairRules()
 
 
 class PairBatches:
@@ -18,12 +22,14 @@ class PairBatches:
 
   Attributes:
     source: the `BagSource` that they come from.
+    views_per_item: v, the views of a bag or an image that are each other's
+      positives.
     steps_per_epoch: whole batches in one pass. What is left over sits out until
       the next epoch's shuffle: a batch that spans two epochs could hold an
       image twice, as its own negative.
   """
 
-  def __init__(self, source, options, *, use_micle):
+  def __init__(self, source, options, *, use_micle, rules=_PAIRS):
     """Plans the batches; reads nothing yet.
 
     Args:
@@ -31,14 +37,18 @@ class PairBatches:
       options: `item_stream.BatchOptions`; an item is a pair.
       use_micle: whether a pair is two images of a bag; otherwise it is two
         views of one image.
+      rules: `PairRules`: which images of a bag, and how many views.
 
     Raises:
       DataError: where an epoch has no whole batch, or a pair no negatives, or
-        the source cannot be read in such parts.
+        the source cannot be read in such parts or has no such metadata.
     """
     self.source = source
-    self._options = options
+    self.views_per_item = rules.views
+    self._options = dataclasses.replace(options, metadata=rules.columns)
+    self._rules = rules
     self._use_micle = use_micle
+    rules.check(source)
     _check_size(source, options, use_micle)
     sizes = item_stream.part_sizes(source, use_micle, options.read_parts)
     rows = _rows_of_a_part(source, options, use_micle, min(sizes))
@@ -53,13 +63,15 @@ class PairBatches:
       context: as in `item_stream.endless_batches`.
 
     Returns:
-      `tf.data.Dataset` of dicts: `views` uint8 (b, 2, size, size, 3),
-      `patient_key` int64 (b,), and per view `label` int64 (b, 2) or `labels`
-      float32 (b, 2, classes).
+      `tf.data.Dataset` of dicts: `views` uint8 (b, v, size, size, 3),
+      `patient_key` int64 (b,), and per view `label` int64 (b, v) or `labels`
+      float32 (b, v, classes).
     """
     return item_stream.endless_batches(
       self.source,
-      lambda bag, seed: _positive_pair(bag, seed, self._options.views),
+      lambda bag, seed: _views_of_bag(
+        bag, seed, self._options.views, self._rules
+      ),
       self._options,
       bags=self._use_micle,
       per_epoch=self._per_epoch,
@@ -68,35 +80,15 @@ class PairBatches:
     )
 
   def sample(self, most):
-    """Returns a few pairs as training cuts them, uint8 (n, 2, h, w, 3)."""
+    """Returns a few items as training cuts them, uint8 (n, v, h, w, 3)."""
     items = item_stream.num_items(self.source, self._use_micle)
     options = dataclasses.replace(
       self._options, batch_size=min(most, items), cache=False, read_parts=1
     )
-    few = PairBatches(self.source, options, use_micle=self._use_micle)
+    few = PairBatches(
+      self.source, options, use_micle=self._use_micle, rules=self._rules
+    )
     return next(iter(few.batches()))["views"]
-
-
-def draw_pair(num_images, seed):
-  """Draws the two images of a bag's positive pair (MICLe, section 3.2).
-
-  Every ordered pair of distinct images is equally likely. A lone image is
-  paired with itself: its two views then come from augmentation only (SimCLR).
-
-  Args:
-    num_images: int (), M >= 1.
-    seed: int64 (2,), for stateless draws.
-
-  Returns:
-    Two int32 () indices in [0, M), distinct where M >= 2.
-  """
-  num_images = tf.cast(num_images, tf.int32)
-  # 63 bits: what is left over of them is no part of the chance that one sees.
-  bits = tf.random.stateless_uniform((2,), seed, 0, tf.int64.max, tf.int64)
-  others = tf.maximum(num_images - 1, 1)
-  ranges = tf.cast(tf.stack([num_images, others]), tf.int64)
-  first, skip = tf.unstack(tf.cast(bits % ranges, tf.int32))
-  return first, (first + 1 + skip) % num_images
 
 
 def _check_size(source, options, use_micle):
@@ -132,23 +124,26 @@ def _rows_of_a_part(source, options, use_micle, smallest):
   return rows
 
 
-def _positive_pair(bag, seed, views):
-  """Cuts the two views of a bag's positive pair; decodes each image once."""
-  pair_seed, *view_seeds = tf.unstack(tf.random.split(seed, 3))
+def _views_of_bag(bag, seed, views, rules):
+  """Cuts the views of a bag, or of an image, that are each other's positives.
+
+  Views of a lone image are cut from one decoding of it.
+  """
+  choice_seed, *view_seeds = tf.unstack(tf.random.split(seed, rules.views + 1))
   encoded = bag["image"]
-  first, second = draw_pair(tf.size(encoded), pair_seed)
+  chosen = rules.draw(bag, choice_seed)  # (v,)
 
-  def cut(index, own, count):
-    seed = view_seeds[own]
-    return geometry.random_views(encoded[index], seed, views, count=count)
+  def cut(own, count):
+    image, seed = encoded[chosen[own]], view_seeds[own]
+    return geometry.random_views(image, seed, views, count=count)
 
-  both = tf.cond(
-    tf.equal(first, second),
-    lambda: cut(first, 0, 2),
-    lambda: tf.concat([cut(first, 0, 1), cut(second, 1, 1)], axis=0),
+  cut_views = tf.cond(
+    tf.equal(tf.size(encoded), 1),
+    lambda: cut(0, rules.views),
+    lambda: tf.concat([cut(own, 1) for own in range(rules.views)], axis=0),
   )
   return {
-    "views": both,
+    "views": cut_views,
     "patient_key": bag["patient_key"],
-    **labels_of(bag, tf.stack([first, second])),
+    **labels_of(bag, chosen),
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from data.images.worker_pool import WorkerPool, default_workers
 from data.manifest import pseudonyms
 from data.manifest.manifest import Manifest, read_manifest
 from data.problems import InputError, Problem
+
+_NOT_LOOKED = "The image files were not looked at yet."
 
 
 def build(options: BuildOptions, show_progress: bool = False) -> BuildResult:
@@ -44,7 +47,9 @@ def build(options: BuildOptions, show_progress: bool = False) -> BuildResult:
     if options.on_bad_image == "fail":
       problems += image_files.bad_images(manifest.rows, files.bad)
     if problems:
-      raise InputError(problems, image_files.HINT if files.bad else "")
+      hint = (*manifest.numbering, *([image_files.HINT] if files.bad else ()))
+      raise InputError(problems, "\n".join(hint))
+    manifest = dataclasses.replace(manifest, rows=files.rows)
     key_file = pseudonyms.open_key(options.key_path)
     planned = plan.plan_shards(
       manifest,
@@ -54,6 +59,7 @@ def build(options: BuildOptions, show_progress: bool = False) -> BuildResult:
       options.images_per_shard,
     )
     notes = report.notes_before(options, manifest)
+    notes += files.notes(options.window)
     writing = Writing(options, manifest, planned, key_file, files, pool, bar)
     description = writing.run()
   return BuildResult(
@@ -82,7 +88,12 @@ def _check_without_images(
   manifest, split_of = None, {}
   try:
     if options.manifest:
-      manifest, more = read_manifest(Path(options.manifest), options.columns())
+      manifest, more = read_manifest(
+        Path(options.manifest),
+        options.columns(),
+        options.reshape,
+        options.image_root,
+      )
       problems += more
     if not problems:
       split_of = plan.assign_splits(
@@ -91,7 +102,8 @@ def _check_without_images(
   except InputError as error:
     problems += error.problems
   if any(problem.row is None for problem in problems) or manifest is None:
-    raise InputError(problems, "The image files were not looked at yet.")
+    note = *(manifest.numbering if manifest else ()), _NOT_LOOKED
+    raise InputError(problems, "\n".join(note))
   return manifest, split_of, problems
 
 

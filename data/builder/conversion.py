@@ -19,6 +19,7 @@ def converted(
   rows: Iterable[ManifestRow],
   paths: Mapping[int, str],
   max_side: int,
+  window: str,
   pool: WorkerPool,
 ) -> Iterator[Converted]:
   """Yields each row with its image, in the order of the rows.
@@ -27,11 +28,12 @@ def converted(
     rows: of the manifest.
     paths: of the images, by row number.
     max_side: larger images are shrunk to this many pixels.
+    window: as `--window`.
     pool: does the work.
   """
   return pool.ordered_map(
-    functools.partial(_try_clean, max_side=max_side),
-    ((row, paths[row.row]) for row in rows),
+    functools.partial(_try_clean, max_side=max_side, window=window),
+    ((row, (paths[row.row], row.frame)) for row in rows),
     _CHUNK,
   )
 
@@ -55,8 +57,11 @@ def next_of(
     yield row, image
 
 
-def _try_clean(path: str, max_side: int) -> CleanImage | BadImageError:
+def _try_clean(
+  place: tuple[str, int | None], max_side: int, window: str
+) -> CleanImage | BadImageError:
+  path, frame = place
   try:
-    return clean_image(path, max_side)
+    return clean_image(path, max_side, window, frame)
   except BadImageError as error:
     return error

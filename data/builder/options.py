@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.manifest import pseudonyms, splits
-from data.manifest.rows import ManifestColumns
+from data.images import windows
+from data.manifest import pseudonyms, reshape_options, splits
+from data.manifest.reshape_options import ReshapeOptions
+from data.manifest.rows import ALL_FRAMES, ManifestColumns
 from data.problems import DataError, InputError, Problem
 
 DEFAULT_LABEL_COLUMN = "label"
@@ -17,8 +19,6 @@ DEFAULT_SPLIT_COLUMN = "split"
 ON_BAD_IMAGE = ("fail", "skip")
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-# What TFDS takes as the name of a feature.
-_FEATURE_NAME = re.compile(r"[\w -]+")
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,13 @@ class BuildOptions:
     label_columns: columns of a multi-label task; not with label_column.
     split_column: column of split names; None: 'split' where there is one.
     metadata_columns: columns to keep of each image as they are (site, view).
-    split_fractions: 'NAME=FRACTION' of each split to draw; not with
-      split_column; (): 0.8 train, 0.1 validation, 0.1 test where there is no
-      split column.
+    split_fractions: 'NAME=FRACTION' of each split to draw; with given splits,
+      those to divide one of them into; (): 0.8 train, 0.1 validation, 0.1 test
+      where there is no split column.
     max_side: larger images are shrunk to this many pixels.
+    window: which range of deep gray pixels becomes black to white: 'dicom',
+      'percentiles' or 'CENTER,WIDTH'.
+    frames: of files with several: 'all', 'middle', or a column that says it.
     on_bad_image: 'fail', or 'skip' to build without them.
     workers: processes; None: one a core.
     id_key_file: key of the pseudonyms, created where missing; None:
@@ -47,6 +50,7 @@ class BuildOptions:
     name: first part of the file names; None: from output_dir.
     seed: of the drawn splits and of the order of the bags.
     images_per_shard: about how many images to put in a file.
+    reshape: how to make one row an image of a file that is otherwise.
   """
 
   manifest: str
@@ -61,12 +65,15 @@ class BuildOptions:
   split_fractions: tuple[str, ...] = ()
   metadata_columns: tuple[str, ...] = ()
   max_side: int = 512
+  window: str = windows.FULL
+  frames: str = ALL_FRAMES
   on_bad_image: str = "fail"
   workers: int | None = None
   id_key_file: str | None = None
   name: str | None = None
   seed: int = 0
   images_per_shard: int = 1000
+  reshape: ReshapeOptions = field(default_factory=ReshapeOptions)
 
   @property
   def output_path(self) -> Path:
@@ -99,7 +106,7 @@ class BuildOptions:
     if split is None and not self.split_fractions:
       split = DEFAULT_SPLIT_COLUMN
       optional.add(split)
-    return ManifestColumns(
+    columns = ManifestColumns(
       image=self.image_column,
       patient=self.patient_column,
       bag=self.bag_column,
@@ -107,8 +114,10 @@ class BuildOptions:
       labels=self.label_columns,
       split=split,
       metadata=self.metadata_columns,
+      frames=self.frames,
       optional=frozenset(optional),
     )
+    return self.reshape.columns(columns)
 
   def for_json(self, *, drawn: bool, rejected: int) -> dict[str, Any]:
     """Returns what shaped the data; no path, no name of a column.
@@ -120,9 +129,11 @@ class BuildOptions:
     return {
       "bags": "column" if self.bag_column else "patient",
       "splits": "drawn" if drawn else "column",
-      "split_fractions": list(self.split_fractions) if drawn else [],
+      "split_fractions": list(self.split_fractions),
       "seed": self.seed,
       "max_side": self.max_side,
+      "window": self.window,
+      "frames": "column" if self.columns().frames_column else self.frames,
       "on_bad_image": self.on_bad_image,
       "rejected_images": rejected,
       "images_per_shard": self.images_per_shard,
@@ -134,6 +145,9 @@ def check_options(options: BuildOptions) -> list[Problem]:
   messages = [
     *_check_values(options),
     *_check_label_and_split(options),
+    *reshape_options.check(
+      options.reshape, options.label_column, options.label_columns
+    ),
     *(_check_image_root(options.image_root) if options.image_root else ()),
   ]
   problems = [Problem("bad option", message) for message in messages]
@@ -159,6 +173,11 @@ def _check_values(options: BuildOptions):
     value = getattr(options, flag)
     if value is not None and value < 1:
       yield f"--{flag}: Expected a number from 1 up. Received: {value}."
+  problem = windows.problem(options.window)
+  if problem:
+    yield problem
+  if not options.frames:
+    yield "--frames: Expected all, middle or a column. Received: nothing."
   if options.on_bad_image not in ON_BAD_IMAGE:
     yield (
       f"--on_bad_image: Expected {' or '.join(ON_BAD_IMAGE)}. Received: "
@@ -173,7 +192,7 @@ def _check_values(options: BuildOptions):
 
 def _check_label_and_split(options: BuildOptions):
   names = options.label_columns
-  if options.label_column and names:
+  if options.label_column and names and not options.reshape.separator():
     yield (
       "Expected --label_column (one class an image) or --label_columns "
       "(several findings an image). Received: both."
@@ -184,10 +203,10 @@ def _check_label_and_split(options: BuildOptions):
       f"{','.join(names)!r}."
     )
   yield from _check_metadata(options)
-  if options.split_column and options.split_fractions:
+  if options.split_column and options.reshape.manifest_split:
     yield (
-      "Expected --split_column (splits as given) or --split_fractions (splits "
-      "to draw). Received: both."
+      "Expected --split_column (splits in a column) or --manifest_split (a "
+      "split a file). Received: both."
     )
   if options.split_fractions:
     try:
@@ -205,17 +224,18 @@ def _check_metadata(options: BuildOptions):
     )
   columns = options.columns()
   taken = {columns.image, columns.patient, columns.bag, columns.label}
-  taken |= {*columns.labels, columns.split}
+  taken |= {*columns.labels, columns.split, *options.reshape.sources()}
+  stored = columns.stored_metadata()
+  if not all(stored) or len(set(stored)) < len(stored):
+    yield (
+      "--metadata_columns: Expected names that differ in letters and digits; "
+      f"others are stored as _. Received: {','.join(names)!r}: rename a column."
+    )
   for name in names:
     if name in taken:
       yield (
         "--metadata_columns: Expected columns of no other use; ids and paths "
         f"are never stored. Received: {name!r}."
-      )
-    elif name and not _FEATURE_NAME.fullmatch(name):
-      yield (
-        "--metadata_columns: Expected names of letters, digits, spaces, _ and "
-        f"-. Received: {name!r}: rename the column."
       )
 
 

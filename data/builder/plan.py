@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from data.manifest import splits
@@ -41,32 +41,54 @@ def assign_splits(
 
   Args:
     manifest: a checked manifest.
-    fractions: 'NAME=FRACTION' of each split; () for the defaults.
+    fractions: 'NAME=FRACTION' of each split; () for the defaults. Where the
+      manifest has splits, the one of them that is named is divided.
     seed: of the draw.
 
   Raises:
-    InputError: fewer patients than splits.
+    InputError: fewer patients than splits, or none or several to divide.
   """
+  given: dict[str, str] = {}
   if manifest.columns.split:
-    return {row.patient: row.split for row in manifest.rows}
+    given = {row.patient: row.split for row in manifest.rows}
+    if not fractions:
+      return given
+  shares = splits.DEFAULT_FRACTIONS
+  if fractions:
+    shares = splits.parse_fractions(fractions)
+  divided = _split_to_divide(given, shares)
   labels = collections.defaultdict(list)
   for row in manifest.rows:
-    labels[row.patient].append(row.label)
+    if given.get(row.patient) == divided:
+      labels[row.patient].append(row.label)
   if manifest.task == "multi_label":
     strata = splits.multi_label_strata(labels)
   else:
     strata = splits.multi_class_strata(labels)
-  shares = splits.DEFAULT_FRACTIONS
-  if fractions:
-    shares = splits.parse_fractions(fractions)
   try:
-    return splits.draw_splits(strata, shares, seed)
+    return {**given, **splits.draw_splits(strata, shares, seed)}
   except DataError as error:
     message = (
       f"{error} Name fewer splits, as --split_fractions=train=1, or give a "
       "split column."
     )
     raise InputError([Problem("too few patients", message)]) from error
+
+
+def _split_to_divide(
+  given: Mapping[str, str], shares: Mapping[str, float]
+) -> str | None:
+  """Returns the given split that --split_fractions names, None without any."""
+  names = sorted(set(given.values()))
+  found = [name for name in names if name in shares]
+  if given and len(found) != 1:
+    message = (
+      "--split_fractions: Expected the name of one given split, which is "
+      "divided, and names of new ones. Received: "
+      f"{', '.join(shares)} beside {', '.join(names)}."
+    )
+    raise InputError([Problem("bad option", message)])
+  return found[0] if given else None
 
 
 def plan_shards(

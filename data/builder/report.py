@@ -48,7 +48,7 @@ class BuildResult:
 
 def notes_before(options: BuildOptions, manifest: Manifest) -> list[str]:
   """Returns what the user should know of a build that is about to begin."""
-  notes = list(manifest.notes)
+  notes = [*manifest.numbering, *manifest.notes]
   if manifest.columns.split is None and not options.split_fractions:
     notes.append(
       "The manifest has no split column: patients were drawn to train=0.8, "

@@ -124,7 +124,7 @@ class Writing:
       name,
       manifest.task,
       manifest.class_names,
-      options.metadata_columns,
+      manifest.columns.stored_metadata(),
       writers,
     )
     dataset_json.save_patients(
@@ -163,10 +163,12 @@ class Writing:
       for bag in bags
       for row in self._sound(bag.rows)
     )
+    options = self._options
     images = conversion.converted(
-      rows, self._paths, self._options.max_side, self._pool
+      rows, self._paths, options.max_side, options.window, self._pool
     )
-    return iter(self._bar("Converting images", len(self._paths))(images))
+    total = len(self._sound(self._manifest.rows))
+    return iter(self._bar("Converting images", total)(images))
 
   def _records(
     self, bags: list[plan.Bag], images: Iterator[Converted], tally: SplitTally
@@ -205,14 +207,15 @@ class Writing:
       multi_label=multi_label,
       metadata={
         name: [row.metadata[place] for row, _ in kept]
-        for place, name in enumerate(self._options.metadata_columns)
+        for place, name in enumerate(self._manifest.columns.stored_metadata())
       },
     )
 
   def _check_rejected(self, tallies: dict[str, SplitTally]) -> None:
     if self._options.on_bad_image == "fail" and self.rejected:
       problems = image_files.bad_images(self._manifest.rows, self.rejected)
-      raise InputError(problems, image_files.HINT)
+      hint = *self._manifest.numbering, image_files.HINT
+      raise InputError(problems, "\n".join(hint))
     empty = [split for split, tally in tallies.items() if not tally.images]
     if empty:
       reasons = "; ".join(

@@ -1,6 +1,7 @@
-"""Conversion of 12 and 16 bits a channel to 8, over the format's full range.
+"""Conversion of 12 and 16 bits a channel to 8.
 
-0 to 65535 becomes 0 to 255: divided by 257 and rounded.
+Over the format's full range, where no window is named: 0 to 65535 becomes 0 to
+255, divided by 257 and rounded.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import sys
 
 import numpy as np
 from PIL import Image
+
+from data.images import windows
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _MIN_IS_WHITE = 0
@@ -22,11 +25,14 @@ class UnknownRangeError(ValueError):
   """Pixels of which the full range is not known; the message says which."""
 
 
-def gray_to_eight_bits(image: Image.Image) -> Image.Image:
+def gray_to_eight_bits(
+  image: Image.Image, window: str = windows.FULL
+) -> Image.Image:
   """Converts a gray image of 12 or 16 bits.
 
   Args:
     image: a loaded image of mode I or I;16 in any byte order.
+    window: as `--window`, in stored values.
 
   Returns:
     An image of mode L. A transparent gray value turns white.
@@ -42,7 +48,10 @@ def gray_to_eight_bits(image: Image.Image) -> Image.Image:
     )
   tags = getattr(image, "tag_v2", {})
   full = 4095 if tags.get(_BITS_PER_SAMPLE) == (12,) else _FULL
-  gray = _round(values, full)
+  if window == windows.FULL:
+    gray = _round(values, full)
+  else:
+    gray = windows.to_eight_bits(values, *windows.limits(values, window))
   if tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE:  # Pillow inverts 8 bits only
     gray = 255 - gray
   transparent = image.info.get("transparency")

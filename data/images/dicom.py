@@ -1,22 +1,35 @@
-"""DICOM files: recognised, not read."""
+"""Recognition of DICOM, and of what is like it, by the first bytes."""
 
 from __future__ import annotations
 
-ADVICE = (
-  "it is a DICOM file, which is not read: convert it to PNG or JPEG, with "
-  "rescale and window applied (for example by pydicom's apply_modality_lut and "
-  "apply_voi_lut)"
-)
-# The most that `is_dicom` looks at: a preamble of 128 bytes, then 'DICM'.
-HEAD_BYTES = 132
+import zlib
+from typing import NamedTuple
+
+# The most that is looked at here; a NIfTI header has 348 or 540 bytes.
+HEAD_BYTES = 1024
 # File meta information and identification, which files without a preamble
-# begin with; little endian.
-_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")
+# begin with; little and big endian.
+_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 _LONGEST_FIRST_VALUE = 256
+_NIFTI = (b"n+1\0", b"ni1\0", b"n+2\0", b"ni2\0")
+# The object identifier that an envelope of PKCS#7 begins with.
+_ENVELOPE = bytes.fromhex("06092a864886f70d0107")
+
+
+class FileFacts(NamedTuple):
+  """What the header of an image file tells.
+
+  Attributes:
+    frames: images that it holds, 1 in all files but DICOM.
+    remarks: names of what a user should know of a DICOM file.
+  """
+
+  frames: int = 1
+  remarks: tuple[str, ...] = ()
 
 
 def is_dicom(head: bytes) -> bool:
-  """Tells whether a file that is no other image looks like DICOM.
+  """Tells whether a file looks like DICOM.
 
   Args:
     head: the first `HEAD_BYTES` of the file, or all of a shorter one.
@@ -31,3 +44,21 @@ def is_dicom(head: bytes) -> bool:
   length = int.from_bytes(head[4:8], "little")
   implicit = length % 2 == 0 and length <= _LONGEST_FIRST_VALUE
   return (kind.isalpha() and kind.isupper()) or implicit
+
+
+def advice(head: bytes) -> str | None:
+  """Returns what to do with a medical file that is not read, or None."""
+  if head[:1] == b"\x30" and _ENVELOPE in head[:32]:
+    return "it is encrypted (a secure DICOM file, PKCS#7): decrypt it first"
+  if head[:2] == b"\x1f\x8b":
+    try:
+      head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head)
+    except zlib.error:
+      return None
+  if head[344:348] in _NIFTI[:2] or head[4:8] in _NIFTI[2:]:
+    return (
+      "it is a NIfTI volume, which is not read: write its slices as 16-bit PNG "
+      "files, one row each (nibabel reads it), or take the DICOM files that it "
+      "was made from"
+    )
+  return None

@@ -15,18 +15,19 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from data.images import deep_pixels
+from data.images import deep_pixels, dicom, windows
 from data.images.jpeg_segments import NotCopyableError, strip_jpeg
 from data.images.pillow_decoding import (
   BadImageError,
   explained,
+  is_lossy,
   load,
   open_image,
   read_bytes,
+  read_head,
 )
 
 _JPEG_QUALITY = 95
-_LOSSY_TIFF = frozenset({"jpeg", "tiff_jpeg", "webp"})
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
   2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -56,46 +57,67 @@ class CleanImage(NamedTuple):
   height: int
 
 
-def check_header(path: str | os.PathLike) -> None:
+def check_header(path: str | os.PathLike) -> dicom.FileFacts:
   """Opens an image file and reads its header, not its pixels.
 
   Raises:
     BadImageError: it is no image, or one that cannot be stored (several
-      pictures, floating-point pixels, DICOM).
+      pages, floating-point pixels, a DICOM file of a form that is not read).
   """
+  if dicom.is_dicom(read_head(path)):
+    from data.images import dicom_header  # Imports pydicom.
+
+    return dicom_header.check(path)
   with open_image(path) as image:
     _reject_kind(image)
+  return dicom.FileFacts()
 
 
-def clean_image(path: str | os.PathLike, max_side: int) -> CleanImage:
+def clean_image(
+  path: str | os.PathLike,
+  max_side: int,
+  window: str = windows.FULL,
+  frame: int | None = None,
+) -> CleanImage:
   """Reads, checks and cleans an image file.
 
   The pixels are decoded in full, so that truncated files are found. A JPEG
   that is upright and small enough is copied without coding it again.
 
   Args:
-    path: a single-picture JPEG, PNG, BMP, TIFF, WebP, GIF or PPM file. Of an
-      MPO (stereo JPEG) the first picture is taken.
+    path: a single-picture JPEG, PNG, BMP, TIFF, WebP, GIF or PPM file, or a
+      DICOM file. Of an MPO (stereo JPEG) the first picture is taken.
     max_side: largest width and height in pixels; larger images are shrunk.
+    window: as `--window`, of gray DICOM files, PNG and TIFF of more than 8
+      bits.
+    frame: of a DICOM file, from 0; None: the only one.
 
   Returns:
-    The image; PNG for lossless sources, JPEG (quality 95, 4:4:4) for others.
-    Gray images keep one channel. Transparent pixels are laid on white. 16-bit
-    values are divided by 257 and rounded.
+    The image; PNG for lossless sources and DICOM, JPEG (quality 95, 4:4:4) for
+    others. Gray images keep one channel. Transparent pixels are laid on white.
+    16-bit values are divided by 257 and rounded, where no window is named.
 
   Raises:
     BadImageError: with the reason.
   """
   with explained(MemoryError):
-    return _clean(read_bytes(path), max_side)
+    if dicom.is_dicom(read_head(path)):
+      return _clean_dicom(path, max_side, window, frame)
+    return _clean(read_bytes(path), max_side, window)
 
 
-def decodable_bytes(path: str | os.PathLike | bytes, max_side: int) -> bytes:
+def decodable_bytes(
+  path: str | os.PathLike | bytes,
+  max_side: int,
+  window: str = windows.FULL,
+  frame: int | None = None,
+) -> bytes:
   """Reads and checks an image file, for a decoder that knows few formats.
 
   Args:
     path: as in `clean_image`, or the bytes of such a file.
     max_side: as in `clean_image`, for what has to be coded anew.
+    window, frame: as in `clean_image`.
 
   Returns:
     The file's own bytes if it is a PNG, or a JPEG that TensorFlow decodes; the
@@ -105,14 +127,32 @@ def decodable_bytes(path: str | os.PathLike | bytes, max_side: int) -> bytes:
     BadImageError: as `clean_image`.
   """
   with explained(MemoryError):
+    if dicom.is_dicom(read_head(path)):
+      return _clean_dicom(path, max_side, window, frame).data
     source = path if isinstance(path, bytes) else read_bytes(path)
-    return _decodable(source, max_side)
+    return _decodable(source, max_side, window)
 
 
-def _decodable(source: bytes, max_side: int) -> bytes:
+def _clean_dicom(
+  source: str | os.PathLike | bytes,
+  max_side: int,
+  window: str,
+  frame: int | None,
+) -> CleanImage:
+  from data.images import dicom_pixels  # Imports pydicom.
+
+  pixels = dicom_pixels.read_frame(source, frame, window)
+  scale = max_side / max(pixels.size)
+  if scale < 1:
+    pixels = _resized(pixels, _scaled(pixels.size, scale))
+  return _encode(pixels, lossy=False)
+
+
+def _decodable(source: bytes, max_side: int, window: str) -> bytes:
   with open_image(source) as image:
     _reject_kind(image)
-    if image.format == "PNG" and _is_sound_png(source):
+    windowed = window != windows.FULL and image.mode.startswith("I")
+    if image.format == "PNG" and not windowed and _is_sound_png(source):
       load(image)
       return source
     if image.format in ("JPEG", "MPO"):
@@ -122,7 +162,7 @@ def _decodable(source: bytes, max_side: int) -> bytes:
         image.draft(None, (1, 1))
         load(image)
         return source
-  return _clean(source, max_side).data
+  return _clean(source, max_side, window).data
 
 
 def _is_sound_png(source: bytes) -> bool:
@@ -135,13 +175,13 @@ def _is_sound_png(source: bytes) -> bool:
   return True
 
 
-def _clean(source: bytes, max_side: int) -> CleanImage:
+def _clean(source: bytes, max_side: int, window: str) -> CleanImage:
   with open_image(source) as image:
     _reject_kind(image)
     # PNG looks for EXIF behind the pixels, and loads them to do so.
     deep_colour = deep_pixels.is_deep_colour(image)
     orientation = _orientation(image)
-    lossy = _is_lossy(image, source)
+    lossy = is_lossy(image, source)
     is_jpeg = image.format in ("JPEG", "MPO")
     scale = min(1.0, max_side / max(image.size))
     if is_jpeg and scale == 1.0 and orientation == 1:
@@ -151,24 +191,35 @@ def _clean(source: bytes, max_side: int) -> CleanImage:
       except NotCopyableError:
         pass  # It decodes, so it can be coded again.
     # TIFF's loader turns the image upright, so measure before it.
-    size = tuple(max(1, round(side * scale)) for side in image.size)
+    size = _scaled(image.size, scale)
     box = None
     if is_jpeg and scale < 1:
       larger = tuple(int(side * _REDUCING_GAP) for side in size)
       _, box = image.draft(None, larger) or (None, None)
     load(image)
-    pixels = _gray_or_rgb(_eight_bits(image, source, deep_colour))
+    pixels = _gray_or_rgb(_eight_bits(image, source, deep_colour, window))
     if scale < 1:
-      pixels = pixels.resize(
-        size, Image.Resampling.LANCZOS, box, reducing_gap=_REDUCING_GAP
-      )
+      pixels = _resized(pixels, size, box)
     if orientation in _UPRIGHT and image.format != "TIFF":
       pixels = pixels.transpose(_UPRIGHT[orientation])
   return _encode(pixels, lossy)
 
 
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+  width, height = (max(1, round(side * scale)) for side in size)
+  return width, height
+
+
+def _resized(
+  pixels: Image.Image, size: tuple[int, int], box=None
+) -> Image.Image:
+  return pixels.resize(
+    size, Image.Resampling.LANCZOS, box, reducing_gap=_REDUCING_GAP
+  )
+
+
 def _eight_bits(
-  image: Image.Image, source: bytes, deep_colour: bool
+  image: Image.Image, source: bytes, deep_colour: bool, window: str
 ) -> Image.Image:
   """Returns a loaded image with 8 bits a channel."""
   if deep_colour:
@@ -178,7 +229,7 @@ def _eight_bits(
       return deep_pixels.colour_to_eight_bits(image, again)
   if image.mode.startswith("I"):
     try:
-      return deep_pixels.gray_to_eight_bits(image)
+      return deep_pixels.gray_to_eight_bits(image, window)
     except deep_pixels.UnknownRangeError as error:
       raise BadImageError(str(error)) from error
   return image
@@ -210,25 +261,6 @@ def _orientation(image: Image.Image) -> int:
   except Exception:  # broken metadata of a sound picture
     return 1
   return value if value in range(1, 9) else 1
-
-
-def _is_lossy(image: Image.Image, source: bytes) -> bool:
-  if image.format == "TIFF":
-    return image.info.get("compression") in _LOSSY_TIFF
-  if image.format == "WEBP":
-    return _is_lossy_webp(source)
-  return image.format in ("JPEG", "MPO")
-
-
-def _is_lossy_webp(source: bytes) -> bool:
-  position = 12  # behind 'RIFF', the length, 'WEBP'
-  while position + 8 <= len(source):
-    chunk = source[position : position + 4]
-    if chunk in (b"VP8 ", b"VP8L"):
-      return chunk == b"VP8 "
-    length = int.from_bytes(source[position + 4 : position + 8], "little")
-    position += 8 + length + length % 2
-  return True
 
 
 def _gray_or_rgb(image: Image.Image) -> Image.Image:

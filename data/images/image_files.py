@@ -7,19 +7,34 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from data.images import windows
+from data.images.dicom import FileFacts
 from data.images.image_bytes import BadImageError, check_header
 from data.images.worker_pool import WorkerPool
+from data.manifest import frames
 from data.manifest.rows import ManifestRow
-from data.problems import Problem
+from data.problems import Problem, counted
 
 HINT = (
   "Images that cannot be read: mend or remove them, or leave them out by "
   "--on_bad_image=skip."
 )
 _CHUNK = 64
+_ROWS_SHOWN = 5
+_REMARKS = {
+  "burned_in": (
+    "with annotation burned into the pixels, by their headers; it may name the "
+    "patient, and stays: look, and mask or remove."
+  ),
+  "overlays": "with graphic overlays, which were left out.",
+  "without_window": (
+    "of more than 8 bits without a window: each image was stretched from its "
+    "darkest to its brightest pixel (--window has other ways)."
+  ),
+}
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -30,27 +45,51 @@ class ImageFile(NamedTuple):
     path: real path, symbolic links followed; '' when it leaves the root.
     kind: name of the problem, '' when there is none.
     reason: why, without naming a file.
+    facts: of a sound one.
   """
 
   path: str
   kind: str = ""
   reason: str = ""
+  facts: FileFacts = FileFacts()
 
 
 class CheckedFiles(NamedTuple):
   """The outcome of `check_image_files`.
 
   Attributes:
+    rows: a row an image: those of files with several frames once for each
+      frame that is meant.
     paths: real path of each row's image, by row number; sound ones only.
     bad: problems of image files (missing, not readable, not one image) as
       {row number: (kind, reason)}.
     problems: problems of the manifest: paths that leave the image root, images
-      that are listed twice.
+      that are listed twice, frames that a file does not have.
+    remarks: rows of files that a user should know something of, by the name
+      of the remark.
   """
 
+  rows: list[ManifestRow]
   paths: dict[int, str]
   bad: dict[int, tuple[str, str]]
   problems: list[Problem]
+  remarks: dict[str, list[int]]
+
+  def notes(self, window: str) -> Iterator[str]:
+    """Yields what the user should know though nothing is wrong."""
+    several = {row.row for row in self.rows if row.frame is not None}
+    if several:
+      images = sum(row.row in several for row in self.rows)
+      yield (
+        f"{counted(len(several), 'row')} of DICOM files with several frames "
+        f"gave {counted(images, 'image')} (--frames chooses)."
+      )
+    for name, told in _REMARKS.items():
+      found = self.remarks.get(name)
+      if found and (name != "without_window" or window == windows.FULL):
+        first = ", ".join(str(row) for row in found[:_ROWS_SHOWN])
+        more = ", ..." if len(found) > _ROWS_SHOWN else ""
+        yield f"{counted(len(found), 'DICOM file')} {told} Row {first}{more}."
 
 
 def check_image_files(
@@ -71,8 +110,9 @@ def check_image_files(
   results: Iterable[tuple[ManifestRow, ImageFile]] = progress(
     pool.ordered_map(check, ((row, row.image) for row in rows), _CHUNK)
   )
-  paths, bad, problems = {}, {}, []
-  first_row: dict[str, ManifestRow] = {}
+  found, paths, bad, problems, remarks = [], {}, {}, [], {}
+  owners: dict[str, ManifestRow] = {}
+  first_row: dict[tuple[str, str], ManifestRow] = {}
   for row, file in results:
     if not file.path:
       message = (
@@ -81,14 +121,36 @@ def check_image_files(
       )
       problems.append(Problem(file.kind, message, row.row))
       continue
-    first = first_row.setdefault(file.path, row)
-    if first is not row:
-      problems.append(_listed_twice(row, first))
+    owner = owners.setdefault(file.path, row)
+    first = first_row.setdefault((file.path, row.frames), row)
+    if owner.patient != row.patient or first is not row:
+      same = owner.patient == row.patient
+      problems.append(_listed_twice(row, first if same else owner))
     elif file.kind:
       bad[row.row] = file.kind, file.reason
+      found.append(row)
     else:
+      images = _of_frames(row, file.facts.frames)
+      if not images:
+        problems.append(_no_such_frame(row, file.facts.frames))
+      found += images
       paths[row.row] = file.path
-  return CheckedFiles(paths, bad, problems)
+      for remark in file.facts.remarks:
+        remarks.setdefault(remark, []).append(row.row)
+  return CheckedFiles(found, paths, bad, problems, remarks)
+
+
+def _of_frames(row: ManifestRow, count: int) -> list[ManifestRow]:
+  numbers = frames.chosen(row.frames, count)
+  return [row._replace(frame=n if count > 1 else None) for n in numbers]
+
+
+def _no_such_frame(row: ManifestRow, count: int) -> Problem:
+  message = (
+    f"Expected one of the {counted(count, 'frame')} of {row.image!r}. "
+    f"Received: frame {row.frames}."
+  )
+  return Problem("bad frame", message, row.row)
 
 
 def bad_images(
@@ -104,7 +166,7 @@ def bad_images(
       f"Expected an image in {row.image!r}. Received: {bad[row.row][1]}.",
       row.row,
     )
-    for row in rows
+    for row in {row.row: row for row in rows}.values()
     if row.row in bad
   ]
 
@@ -122,7 +184,7 @@ def _check_one(image: str, root: str) -> ImageFile:
     if not stat.S_ISREG(mode):
       what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
       return ImageFile(path, "not a file", f"it is {what}")
-    check_header(path)
+    facts = check_header(path)
   except FileNotFoundError:
     return ImageFile(path, "missing image file", "there is no such file")
   except OSError as error:
@@ -130,7 +192,7 @@ def _check_one(image: str, root: str) -> ImageFile:
     return ImageFile(path, "unreadable image file", reason)
   except BadImageError as error:
     return ImageFile(path, "unreadable image file", str(error))
-  return ImageFile(path)
+  return ImageFile(path, facts=facts)
 
 
 def _find(image: str, root: str) -> str | None:

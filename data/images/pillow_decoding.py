@@ -18,7 +18,10 @@ from data.images import dicom
 
 # Pillow would run external programs for some others. MPO opens as JPEG.
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
-_KINDS = "JPEG, PNG, BMP, TIFF, WebP, GIF or PPM"
+_KINDS = "JPEG, PNG, BMP, TIFF, WebP, GIF, PPM or DICOM"
+
+
+_LOSSY_TIFF = frozenset({"jpeg", "tiff_jpeg", "webp"})
 
 
 class BadImageError(ValueError):
@@ -35,6 +38,18 @@ def read_bytes(path: str | os.PathLike) -> bytes:
     return Path(path).read_bytes()
 
 
+def read_head(source: str | os.PathLike | bytes) -> bytes:
+  """Returns the first `dicom.HEAD_BYTES` of a file, or of its bytes.
+
+  Raises:
+    BadImageError: the system refuses it.
+  """
+  if isinstance(source, bytes):
+    return source[: dicom.HEAD_BYTES]
+  with explained(OSError), open(source, "rb") as file:
+    return file.read(dicom.HEAD_BYTES)
+
+
 def open_image(source: str | os.PathLike | bytes) -> Image.Image:
   """Opens a file, or the bytes of one, and reads its header.
 
@@ -46,8 +61,9 @@ def open_image(source: str | os.PathLike | bytes) -> Image.Image:
     try:
       return Image.open(file, formats=_FORMATS)
     except UnidentifiedImageError as error:
-      if dicom.is_dicom(_head(source)):
-        raise BadImageError(dicom.ADVICE) from error
+      advice = dicom.advice(read_head(source))
+      if advice:
+        raise BadImageError(advice) from error
       raise
 
 
@@ -59,6 +75,26 @@ def load(image: Image.Image) -> None:
   """
   with explained():
     image.load()
+
+
+def is_lossy(image: Image.Image, source: bytes) -> bool:
+  """Returns whether the compression of an opened image loses something."""
+  if image.format == "TIFF":
+    return image.info.get("compression") in _LOSSY_TIFF
+  if image.format == "WEBP":
+    return _is_lossy_webp(source)
+  return image.format in ("JPEG", "MPO")
+
+
+def _is_lossy_webp(source: bytes) -> bool:
+  position = 12  # behind 'RIFF', the length, 'WEBP'
+  while position + 8 <= len(source):
+    chunk = source[position : position + 4]
+    if chunk in (b"VP8 ", b"VP8L"):
+      return chunk == b"VP8 "
+    length = int.from_bytes(source[position + 4 : position + 8], "little")
+    position += 8 + length + length % 2
+  return True
 
 
 @contextlib.contextmanager
@@ -92,10 +128,3 @@ def _reason(error: Exception) -> str:
   # Decoders quote what they read: their text could tell what is in the file.
   truncated = "truncated" in str(error).lower()
   return f"it is damaged ({'truncated' if truncated else type(error).__name__})"
-
-
-def _head(source: str | os.PathLike | bytes) -> bytes:
-  if isinstance(source, bytes):
-    return source[: dicom.HEAD_BYTES]
-  with open(source, "rb") as file:
-    return file.read(dicom.HEAD_BYTES)

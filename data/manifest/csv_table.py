@@ -1,6 +1,6 @@
 """CSV tables as Excel, R and pandas write them: encoding, separator, rows.
 
-Encoding and separator are found from the file.
+Encoding and separator are found from the file; `.csv.gz` is read as it is.
 
 Rows are numbered as a spreadsheet shows them: the header is row 1, a blank
 line counts, a cell with line breaks does not make new rows.
@@ -8,17 +8,22 @@ line counts, a cell with line breaks does not make new rows.
 
 from __future__ import annotations
 
+import collections
 import csv
+import difflib
+import gzip
 import itertools
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from data.problems import InputError, Problem
+from data.problems import InputError, Problem, counted
 
 _DELIMITERS = (",", ";", "\t")
 _MOST_COLUMNS = 10_000  # More is no manifest, and would take memory by the row.
+_NAMES_IN_FULL = 20
 _SEP_LINE = re.compile(r'^"?sep=(.)"?\s*$', re.IGNORECASE)
 _BYTE_ORDER_MARKS = (
   (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -71,8 +76,13 @@ def open_table(path: Path, wanted: tuple[str, ...] = ()) -> Table:
   """
   try:
     encoding = _find_encoding(path)
-    with open(path, encoding=encoding, newline="") as lines:
+    with _open(path, encoding=encoding) as lines:
       sep_line = _SEP_LINE.match(lines.readline())
+  except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    raise _error(
+      f"Expected a whole gzip file in {str(path)!r}. Received: one that cannot "
+      f"be unpacked ({error}): fetch it again."
+    ) from error
   except OSError as error:
     raise _error(
       f"Expected the manifest as a CSV file. Received: {str(path)!r}: "
@@ -108,11 +118,61 @@ def open_table(path: Path, wanted: tuple[str, ...] = ()) -> Table:
   return Table(path, tuple(header), header_row, encoding, delimiter, skip_lines)
 
 
+def ragged_row(
+  number: int, cells: Sequence[str], header: Sequence[str]
+) -> Problem | None:
+  """Returns what is wrong where a row has not the header's cells."""
+  if len(cells) >= len(header) and not any(cells[len(header) :]):
+    return None
+  message = (
+    f"Expected {counted(len(header), 'cell')}, as the header has. Received: "
+    f"{len(cells)}: a cell that holds a separator is written in quotes."
+  )
+  return Problem("ragged row", message, number)
+
+
+def repeated_names(table: Table) -> list[Problem]:
+  """Returns a problem for each name that several columns have."""
+  return [
+    Problem(
+      "duplicate column",
+      f"Expected each column name once. Received: {name!r} {count} times: "
+      "rename or remove the others.",
+      table.header_row,
+    )
+    for name, count in collections.Counter(table.header).items()
+    if name and count > 1
+  ]
+
+
+def missing_column(
+  name: str, header: Sequence[str], row: int | None = None
+) -> Problem:
+  """Returns the problem of a column that is not there."""
+  near = difflib.get_close_matches(name, header, n=1)
+  hint = f" Did you mean {near[0]!r}?" if near else ""
+  more = len(header) - _NAMES_IN_FULL
+  told = ", ".join(repr(one) for one in header[:_NAMES_IN_FULL])
+  told += f" and {more} more" if more > 0 else ""
+  message = f"Expected a column {name!r}. Received: the columns {told}.{hint}"
+  return Problem("missing column", message, row)
+
+
+def _is_gzip(path: Path) -> bool:
+  return Path(path).suffix.lower() == ".gz"
+
+
+def _open(path: Path, encoding: str):
+  """Opens a text, packed or not, with line ends as they are."""
+  opener = gzip.open if _is_gzip(path) else open
+  return opener(path, "rt", encoding=encoding, newline="")
+
+
 def _records(
   path: Path, encoding: str, delimiter: str, skip_lines: int
 ) -> Iterator[tuple[int, list[str]]]:
   """Yields (row number, stripped cells) of all rows that are not blank."""
-  with open(path, encoding=encoding, newline="") as lines:
+  with _open(path, encoding=encoding) as lines:
     # Strict: a quote that never closes would swallow the rows below silently.
     reader = csv.reader(
       itertools.islice(lines, skip_lines, None),
@@ -157,7 +217,7 @@ def _explain(error: csv.Error) -> str:
 
 
 def _find_encoding(path: Path) -> str:
-  with open(path, "rb") as file:
+  with gzip.open(path) if _is_gzip(path) else open(path, "rb") as file:
     head = file.read(4096)
   for mark, encoding in _BYTE_ORDER_MARKS:
     if head.startswith(mark):
@@ -175,7 +235,7 @@ def _find_encoding(path: Path) -> str:
 
 def _check_encoding(path: Path, encoding: str) -> str:
   try:
-    with open(path, encoding=encoding) as text:
+    with _open(path, encoding=encoding) as text:
       while text.read(1 << 20):
         pass
   except UnicodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,13 @@ from data.manifest.rows import ManifestRow
 from data.problems import Problem
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
-_MISSING = frozenset(("", "na", "nan", "n/a", "<na>", "null"))
+MISSING = frozenset(("", "na", "nan", "n/a", "<na>", "null"))
 _VALUES = (1.0, 0.0, -1.0)
 
 
 def is_missing(cell: str) -> bool:
   """Whether a cell is empty, or says so as R and pandas write it."""
-  return cell.lower() in _MISSING
+  return cell.lower() in MISSING
 
 
 def read_name(cell: str) -> str | None:
@@ -36,10 +37,7 @@ def read_values(
   values, problems = [], []
   for name in columns:
     text = cell[name]
-    try:
-      value = math.nan if is_missing(text) else float(text)
-    except ValueError:
-      value = math.inf
+    value = _number(text)
     if value not in _VALUES and not math.isnan(value):
       message = (
         f"Expected 1 (present), 0 (absent), -1 (uncertain) or an empty cell "
@@ -48,6 +46,15 @@ def read_values(
       problems.append(Problem("bad label", message, row))
     values.append(value)
   return tuple(values), problems
+
+
+@functools.lru_cache(maxsize=256)
+def _number(text: str) -> float:
+  """Returns one object a text: there may be millions of cells."""
+  try:
+    return math.nan if is_missing(text) else float(text)
+  except ValueError:
+    return math.inf
 
 
 def name_classes(

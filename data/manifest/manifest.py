@@ -6,20 +6,22 @@ are there is `image_files`' question.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-import difflib
 import unicodedata
-from collections.abc import Sequence
 from pathlib import Path
 
-from data.manifest import labels, manifest_checks
-from data.manifest.csv_table import Table, open_table
-from data.manifest.rows import ManifestColumns, ManifestRow
+from data.manifest import frames, labels, manifest_checks
+from data.manifest.csv_table import (
+  Table,
+  missing_column,
+  open_table,
+  ragged_row,
+  repeated_names,
+)
+from data.manifest.reshape_options import ReshapeOptions
+from data.manifest.rows import ALL_FRAMES, ManifestColumns, ManifestRow
 from data.manifest.splits import is_split_name
-from data.problems import InputError, Problem, counted
-
-_NAMES_IN_FULL = 20
+from data.problems import InputError, Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Manifest:
     task: 'multi_class', 'multi_label' or 'unlabelled'.
     class_names: classes or findings in the order of their numbers, or ().
     notes: what the user should know though nothing is wrong.
+    numbering: what row numbers mean that are none of the file's, or ().
   """
 
   rows: list[ManifestRow]
@@ -40,17 +43,21 @@ class Manifest:
   task: str
   class_names: tuple[str, ...]
   notes: tuple[str, ...]
+  numbering: tuple[str, ...] = ()
 
   def metadata_values(self) -> dict[str, tuple[str, ...]]:
-    """Returns the values of each metadata column, sorted."""
+    """Returns the values of each metadata column as stored, sorted."""
     return {
       name: tuple(sorted({row.metadata[place] for row in self.rows}))
-      for place, name in enumerate(self.columns.metadata)
+      for place, name in enumerate(self.columns.stored_metadata())
     }
 
 
 def read_manifest(
-  path: Path, columns: ManifestColumns
+  path: Path,
+  columns: ManifestColumns,
+  reshape: ReshapeOptions | None = None,
+  image_root: str = "",
 ) -> tuple[Manifest, list[Problem]]:
   """Reads and checks a manifest.
 
@@ -58,6 +65,8 @@ def read_manifest(
     path: a CSV file as `csv_table` reads it.
     columns: which columns to read; without label columns, as when images to
       predict are listed, the task is 'unlabelled'.
+    reshape: how to make one row an image of a file that is otherwise.
+    image_root: folder of the images, where these steps look for them.
 
   Returns:
     The manifest, and all that is wrong with its rows. Where there are problems
@@ -66,9 +75,20 @@ def read_manifest(
   Raises:
     InputError: the file cannot be read, or its header is not right.
   """
-  table = open_table(path, columns.names())
-  columns = _check_header(table, columns)
+  reshape = reshape or ReshapeOptions()
   problems: list[Problem] = []
+  notes: list[str] = []
+  numbering: tuple[str, ...] = ()
+  if reshape.used():
+    from data.manifest import reshaping  # Imports pandas.
+
+    table = reshaping.reshape(path, columns, reshape, image_root)
+    columns, numbering = table.columns, table.numbering
+    problems += table.problems
+    notes += table.notes
+  else:
+    table = open_table(path, columns.names())
+  columns = _check_header(table, columns)
   rows: list[ManifestRow] = []
   try:
     for number, cells in table.rows():
@@ -78,14 +98,9 @@ def read_manifest(
   except InputError as error:  # The rows below the break cannot be read.
     problems += error.problems
   if not rows and not problems:
-    message = (
-      f"Expected one row an image below the header of {str(path)!r}. "
-      "Received: no rows."
-    )
-    problems.append(Problem("empty manifest", message))
+    problems.append(manifest_checks.no_rows(path))
   problems += manifest_checks.patients_in_two_splits(rows)
   problems += manifest_checks.too_many_values(rows, columns.metadata)
-  notes = []
   if table.encoding == "cp1252":
     notes.append("The manifest is not UTF-8: it was read as Windows-1252.")
   task, class_names = "unlabelled", ()
@@ -94,41 +109,25 @@ def read_manifest(
   elif columns.label:
     rows, class_names, bad = labels.name_classes(rows)
     problems += bad
+    if not reshape.label_separator:
+      problems += manifest_checks.combined_classes(columns.label, class_names)
     task = "multi_class" if class_names else "unlabelled"
     if not class_names:
       notes.append(f"Column {columns.label!r} is empty: no image is labelled.")
     notes += labels.alike_names(class_names)
-  return Manifest(rows, columns, task, class_names, tuple(notes)), problems
-
-
-def _listed(names: Sequence[str]) -> str:
-  """Returns the first names, and how many more there are."""
-  more = len(names) - _NAMES_IN_FULL
-  first = ", ".join(repr(name) for name in names[:_NAMES_IN_FULL])
-  return f"{first} and {more} more" if more > 0 else first
+  manifest = Manifest(rows, columns, task, class_names, tuple(notes), numbering)
+  return manifest, problems
 
 
 def _check_header(table: Table, columns: ManifestColumns) -> ManifestColumns:
   """Returns the columns without the optional ones that are missing."""
-  problems = []
-  counts = collections.Counter(table.header)
-  for name, count in counts.items():
-    if name and count > 1:
-      message = (
-        f"Expected each column name once. Received: {name!r} {count} times: "
-        "rename or remove the others."
-      )
-      problems.append(Problem("duplicate column", message, table.header_row))
-  missing = [name for name in columns.names() if name not in counts]
-  for name in missing:
-    if name not in columns.optional:
-      near = difflib.get_close_matches(name, table.header, n=1)
-      hint = f" Did you mean {near[0]!r}?" if near else ""
-      message = (
-        f"Expected a column {name!r}. Received: the columns "
-        f"{_listed(table.header)}.{hint}"
-      )
-      problems.append(Problem("missing column", message, table.header_row))
+  problems = repeated_names(table)
+  missing = [name for name in columns.names() if name not in table.header]
+  problems += [
+    missing_column(name, table.header, table.header_row)
+    for name in missing
+    if name not in columns.optional
+  ]
   if problems:
     raise InputError(problems)
   absent = {
@@ -150,12 +149,9 @@ def _read_row(
 
   None where there is nothing to look for: no image, or shifted cells.
   """
-  if len(cells) < len(header) or any(cells[len(header) :]):
-    message = (
-      f"Expected {counted(len(header), 'cell')}, as the header has. Received: "
-      f"{len(cells)}: a cell that holds a separator is written in quotes."
-    )
-    problems.append(Problem("ragged row", message, number))
+  ragged = ragged_row(number, cells, header)
+  if ragged:
+    problems.append(ragged)
     return None
   cell = dict(zip(header, cells))
   for name in (columns.image, columns.patient, columns.bag, columns.split):
@@ -180,6 +176,15 @@ def _read_row(
     problems += bad
   elif columns.label:
     label = labels.read_name(cell[columns.label])
+  which = columns.frames
+  if columns.frames_column:
+    which = frames.read(cell[columns.frames])
+  if which is None:
+    message = (
+      f"Expected a frame's number from 1, all, or middle in column "
+      f"{columns.frames!r}. Received: {cell[columns.frames]!r}."
+    )
+    problems.append(Problem("bad frame", message, number))
   if labels.is_missing(cell[columns.image]):
     return None
   # One id typed on a Mac and on Windows may differ in its Unicode form only.
@@ -191,5 +196,12 @@ def _read_row(
     for name in columns.metadata
   )
   return ManifestRow(
-    number, cell[columns.image], patient, bag, label, split, metadata
+    row=number,
+    image=cell[columns.image],
+    patient=patient,
+    bag=bag,
+    label=label,
+    split=split,
+    metadata=metadata,
+    frames=which or ALL_FRAMES,
   )

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Sequence
+from pathlib import Path
 
 from data.manifest.rows import ManifestRow
 from data.problems import Problem, counted
 
 _MOST_METADATA_VALUES = 50
 _ROWS_NAMED = 5
+_NAMES_SHOWN = 3
+
+
+def no_rows(path: Path) -> Problem:
+  """Returns the problem of a manifest that is a header only."""
+  message = (
+    f"Expected one row an image below the header of {str(path)!r}. "
+    "Received: no rows."
+  )
+  return Problem("empty manifest", message)
 
 
 def patients_in_two_splits(rows: list[ManifestRow]) -> list[Problem]:
@@ -46,6 +58,37 @@ def too_many_values(
       )
       problems.append(Problem("too many values", message))
   return problems
+
+
+def combined_classes(column: str, names: Sequence[str]) -> list[Problem]:
+  """Refuses classes that look like several findings in one cell.
+
+  `A|B` always does; with a comma or semicolon, if all of its parts stand in
+  other classes, too: 'melanoma, in situ' alone is one name.
+  """
+  for separator in ("list", "|", ";", ","):
+    if separator == "list":
+      found = [n for n in names if n.startswith("[") and n.endswith("]")]
+    else:
+      parts = {n: {p.strip() for p in n.split(separator)} for n in names}
+      counts = collections.Counter(p for ps in parts.values() for p in ps)
+      found = [
+        name
+        for name, some in parts.items()
+        if separator in name
+        and (separator == "|" or all(counts[part] > 1 for part in some))
+      ]
+    if found:
+      shown = ", ".join(repr(name) for name in found[:_NAMES_SHOWN])
+      message = (
+        f"Expected one class a cell in column {column!r}. Received: "
+        f"{len(found)} of {len(names)} "
+        f"classes that look like several findings ({shown}): pass "
+        f"--label_separator={separator!r} to make a finding of each part, or "
+        "--label_separator=none if these are single classes."
+      )
+      return [Problem("combined classes", message)]
+  return []
 
 
 def _name_rows(rows: list[int]) -> str:

@@ -58,12 +58,25 @@ def records(
     metadata_columns: as in `bag_records.parse_bag`.
     decode: whether to decode the images, too.
   """
+  for record, _ in bags(path, num_labels, metadata_columns, decode=decode):
+    yield record
+
+
+def bags(
+  path: str | os.PathLike,
+  num_labels: int | None,
+  metadata_columns=(),
+  *,
+  decode,
+) -> Iterator[tuple[Record, dict | None]]:
+  """Yields what `records` does, each with its bag, None where it is damaged."""
   for number, (offset, length, content, damage) in enumerate(_frames(path)):
     bag = None
     if not damage:
       bag, damage = _read(content, num_labels, metadata_columns, decode)
-    images = len(bag["row"]) if bag and not damage else 0
-    yield Record(number, offset, length, images, damage)
+    bag = None if damage else bag
+    images = len(bag["row"]) if bag else 0
+    yield Record(number, offset, length, images, damage), bag
 
 
 def _read(content, num_labels, metadata_columns, decode):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
+from data.images import windows
 from data.images.image_bytes import BadImageError, decodable_bytes
 from data.problems import DataError
 from data.views import encoded_image, geometry
@@ -22,10 +23,12 @@ class FileViews:
   Attributes:
     views: `geometry.ViewOptions`; only what the central view needs counts.
     max_side: larger images are shrunk to this many pixels first.
+    window: as the builder's `--window`.
   """
 
   views: geometry.ViewOptions
   max_side: int
+  window: str = dataclasses.field(default=windows.FULL, repr=False)
 
   def __call__(self, image):
     """Returns the central view of an image.
@@ -41,7 +44,7 @@ class FileViews:
       DataError: the image cannot be read; names it and the reason.
     """
     try:
-      encoded = decodable_bytes(image, self.max_side)
+      encoded = decodable_bytes(image, self.max_side, self.window)
     except BadImageError as error:
       name = "bytes" if isinstance(image, bytes) else repr(os.fspath(image))
       raise DataError(
@@ -60,8 +63,11 @@ class FileViews:
   def description(self):
     """Returns what is done to an image, in order, for people; dict for JSON."""
     size = self.views.image_size
+    decode = "JPEG, PNG, BMP or a still GIF to 8 bits RGB, alpha laid on white"
+    if self.window != windows.FULL:  # A graph does not know it.
+      decode += f" (16 bits in full, not by --window={self.window})"
     steps = [
-      "decode JPEG, PNG, BMP or a still GIF to 8 bits RGB, alpha laid on white",
+      f"decode {decode}",
       f"shrink to a longest side of {self.max_side} pixels where it is larger "
       "(Lanczos)",
       "turn upright by EXIF",

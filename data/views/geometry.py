@@ -1,7 +1,9 @@
-"""Geometric augmentation on the host, in uint8: crop, resize, flip, rotation.
+"""Augmentation on the host, in uint8: crop, resize, flip, rotation, and others.
 
-TensorFlow Addons' transforms do not compile under XLA and want the host; this
-is the one file that imports it.
+The others are radiology's, as REMEDIS (Azizi et al. 2023, arXiv 2205.09723) has
+them: histogram equalisation and elastic deformation. TensorFlow Addons does
+them and rotation; it does not compile under XLA, so wants the host, and this is
+the one file that imports it.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ _SMALL_IMAGE_SIZE = 32
 # a part that is decoded alone may differ along its edge.
 _JPEG_MARGIN = 16
 
+# Elastic deformation as in U-Net (Ronneberger et al. 2015, arXiv 1505.04597,
+# section 3.1): a grid of displacements of 10 pixels, of images of 512.
+_ELASTIC_GRID, _ELASTIC_SPREAD = 3, 10 / 512
+
 
 @dataclasses.dataclass(frozen=True)
 class ViewOptions:
@@ -42,6 +48,10 @@ class ViewOptions:
     resize_method: one of `RESIZE_METHODS`; SimCLR's is bicubic.
     horizontal_flip: whether half the views are mirrored left to right.
     rotation_degrees: views turn by an angle uniform in +- this; 0 is off.
+    vertical_flip: whether half the views are mirrored top to bottom.
+    equalize: whether half the views are cut from the image in grey, its
+      histogram equalised.
+    elastic: whether views are deformed elastically.
   """
 
   image_size: int
@@ -50,6 +60,10 @@ class ViewOptions:
   resize_method: str = "bicubic"
   horizontal_flip: bool = True
   rotation_degrees: float = 0.0
+  # The repr is what it was: predictions that are half done are known by it.
+  vertical_flip: bool = dataclasses.field(default=False, repr=False)
+  equalize: bool = dataclasses.field(default=False, repr=False)
+  elastic: bool = dataclasses.field(default=False, repr=False)
 
 
 def random_views(encoded, seed, options, *, count):
@@ -60,7 +74,8 @@ def random_views(encoded, seed, options, *, count):
   so small shares of the area are likelier than large ones: by SimCLR's settings
   half the crops of 4:3 images are below 0.35. What is below
   `min_object_covered` is drawn again; after 100 draws the image is taken whole.
-  The flip is left-right with probability one half.
+  Flips have a probability of one half, and so has equalisation, which is of the
+  whole image, so that it is decoded whole.
 
   Args:
     encoded: string (), an image as `decode` takes it. It is decoded once, and
@@ -74,30 +89,36 @@ def random_views(encoded, seed, options, *, count):
   """
   # Drawn at once: an operation's overhead is felt where images are small.
   seeds = tf.unstack(tf.reshape(tf.random.split(seed, 3 * count), (-1, 3, 2)))
-  is_jpeg = tf.io.is_jpeg(encoded)
+  # What is equalised is wanted whole.
+  in_part = tf.io.is_jpeg(encoded) & (not options.equalize)
   whole = tf.cond(
-    is_jpeg,
+    in_part,
     lambda: tf.zeros((0, 0, 3), tf.uint8),
     lambda: decode(encoded),
   )
   shape = tf.cond(
-    is_jpeg,
+    in_part,
     lambda: tf.io.extract_jpeg_shape(encoded),
     lambda: tf.shape(whole),
   )
   crops = [_draw_crop(shape, own[0], options) for own in seeds]
   image, corner = tf.cond(
-    is_jpeg,
+    in_part,
     lambda: _decode_around(encoded, shape, crops),
     lambda: (whole, tf.zeros(2, tf.int32)),
   )
   views = []
   for (begin, size), own in zip(crops, seeds):
     at = tf.concat([begin - corner, [0]], axis=0)
-    view = tf.slice(image, at, tf.concat([size, [3]], axis=0))
+    source = _equalize_half(image, own[2]) if options.equalize else image
+    view = tf.slice(source, at, tf.concat([size, [3]], axis=0))
     view = _resize(view, options)
     if options.horizontal_flip:
-      view = _flip_if(own[1, 0] % 2 == 0, view)
+      view = _flip_if(own[1, 0] % 2 == 0, view, 1)
+    if options.vertical_flip:
+      view = _flip_if(own[1, 1] % 2 == 0, view, 0)
+    if options.elastic:
+      view = _elastic(view, tf.random.fold_in(own[2], 1))
     if options.rotation_degrees:
       view = _random_rotation(view, own[2], options.rotation_degrees)
     views.append(view)
@@ -192,8 +213,32 @@ def _resize(image, options):
   return tf.ensure_shape(tf.cast(image, tf.uint8), (size, size, 3))
 
 
-def _flip_if(condition, image):
-  return tf.cond(condition, lambda: tf.reverse(image, [1]), lambda: image)
+def _flip_if(condition, image, axis):
+  return tf.cond(condition, lambda: tf.reverse(image, [axis]), lambda: image)
+
+
+def _equalize_half(image, seed):
+  """Makes one image in two grey and equalises its histogram."""
+
+  def equalized():
+    gray = tf.image.rgb_to_grayscale(image)
+    return tf.image.grayscale_to_rgb(_addons().image.equalize(gray))
+
+  drawn = tf.random.fold_in(seed, 2)[0] % 2 == 0
+  return tf.cond(drawn, equalized, lambda: image)
+
+
+def _elastic(view, seed):
+  """Moves each pixel by what a coarse grid of random vectors has there."""
+  size = view.shape[0]
+  grid = tf.random.stateless_normal(
+    (_ELASTIC_GRID, _ELASTIC_GRID, 2), seed, 0.0, _ELASTIC_SPREAD * size
+  )
+  flow = tf.image.resize(grid, (size, size), "bicubic")
+  moved = _addons().image.dense_image_warp(
+    tf.cast(view, tf.float32)[None], flow[None]
+  )[0]
+  return tf.cast(tf.round(moved), tf.uint8)
 
 
 def _random_rotation(image, seed, degrees):

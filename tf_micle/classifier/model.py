@@ -70,6 +70,7 @@ class Classifier(tf.keras.Model):
     self._uncertain = uncertain
     self._focal_gamma = focal_gamma
     self._seed = seed
+    self._calibrated = lambda logits: logits
     # Each replica returns what is already the mean over all of them.
     self.distribute_reduction_method = "first"
     names = ("loss", "supervised_loss", "accuracy")
@@ -205,6 +206,15 @@ class Classifier(tf.keras.Model):
     """
     return self.features_of(photometry.to_float(images), training=False)
 
+  def calibrate(self, scale, shift):
+    """Makes probabilities those of logits * scale + shift from now on.
+
+    Args:
+      scale: C floats.
+      shift: C floats.
+    """
+    self._calibrated = lambda logits: logits * scale + shift
+
   def probabilities(self, features):
     """Returns each class's or finding's probability.
 
@@ -214,7 +224,7 @@ class Classifier(tf.keras.Model):
     Returns:
       float32 (n, classes); for multi_class each row's sum is 1.
     """
-    logits = self.head(features)
+    logits = self._calibrated(self.head(features))
     if self._task == "multi_class":
       return tf.nn.softmax(logits)
     return tf.sigmoid(logits)

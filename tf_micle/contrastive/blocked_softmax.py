@@ -35,16 +35,43 @@ def values(anchors, candidates, itself, partner, *, temperature):
   )
 
 
-def blocked_values(anchors, candidates, itself, partner, *, temperature, block):
+def slopes(anchors, candidates, itself, partner, *, temperature):
+  """Returns the derivative of each anchor's loss to its logits, (n, m)."""
+  logits = _logits(anchors, candidates, itself, temperature)
+  return tf.nn.softmax(logits) - tf.one_hot(partner, tf.shape(candidates)[0])
+
+
+def blocked_values(
+  anchors,
+  candidates,
+  *of_anchors,
+  temperature,
+  block,
+  values=values,
+  slopes=slopes,
+):
   """As `values`, `block` anchors at a time.
 
-  Gradients go through the cross-entropy alone.
+  Gradients go through the losses alone.
+
+  Args:
+    anchors: as in `values`.
+    candidates: as in `values`.
+    *of_anchors: integers (n,), what else `values` is told of each anchor.
+    temperature: as in `values`.
+    block: anchors at a time.
+    values: the function of this name here, or one like it.
+    slopes: that of the losses of `values`.
+
+  Returns:
+    What `values` returns.
   """
   n, d = tf.shape(anchors)[0], anchors.shape[-1]
   # What fills up the last block is cut off again, and has no gradient.
   missing = -n % block
-  itself = tf.reshape(tf.pad(itself, [[0, missing]]), (-1, block))
-  partner = tf.reshape(tf.pad(partner, [[0, missing]]), (-1, block))
+  of_anchors = [
+    tf.reshape(tf.pad(part, [[0, missing]]), (-1, block)) for part in of_anchors
+  ]
 
   def in_blocks(rows):
     return tf.reshape(tf.pad(rows, [[0, missing], [0, 0]]), (-1, block, d))
@@ -59,19 +86,17 @@ def blocked_values(anchors, candidates, itself, partner, *, temperature, block):
 
   @tf.custom_gradient
   def losses(anchors, candidates):
-    def one(rows, itself, partner):
-      return values(rows, candidates, itself, partner, temperature=temperature)
+    def one(rows, *parts):
+      return values(rows, candidates, *parts, temperature=temperature)
 
-    found = one_after_the_other(one, in_blocks(anchors), itself, partner)
+    found = one_after_the_other(one, in_blocks(anchors), *of_anchors)
 
     def gradient(upstream, *_):
       upstream = tf.reshape(tf.pad(upstream, [[0, missing]]), (-1, block))
 
       def add(of_candidates, parts):
-        rows, itself, partner, upstream = parts
-        logits = _logits(rows, candidates, itself, temperature)
-        p = tf.nn.softmax(logits)
-        p -= tf.one_hot(partner, tf.shape(candidates)[0])
+        rows, *parts, upstream = parts
+        p = slopes(rows, candidates, *parts, temperature=temperature)
         p *= upstream[:, None] / temperature  # (block, m)
         return of_candidates + tf.matmul(p, rows, transpose_a=True), (
           tf.matmul(p, candidates)
@@ -80,7 +105,7 @@ def blocked_values(anchors, candidates, itself, partner, *, temperature, block):
       return _scan(
         add,
         tf.zeros_like(candidates),
-        (in_blocks(anchors), itself, partner, upstream),
+        (in_blocks(anchors), *of_anchors, upstream),
         n,
       )
 

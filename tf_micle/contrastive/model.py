@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import tensorflow as tf
 
 from tf_micle.classifier import supervised
@@ -25,9 +27,10 @@ class ContrastiveModel(tf.keras.Model):
   Whether pairs are two images of a bag (MICLe) or two views of an image
   (SimCLR) is settled where they are drawn; the step is the same.
 
-  Batches are dicts: `views` uint8 (b, v, h, w, 3), v = 2 in training and 1 in
-  evaluation, and, where the probe is to learn, `label` int64 (b, v) or `labels`
-  float32 (b, v, classes); see `supervised.masked_loss` for unknown ones.
+  Batches are dicts: `views` uint8 (b, v, h, w, 3), v >= 2 in training and 1 in
+  evaluation; where patients are masked, `patient_key` int64 (b,); and, where
+  the probe is to learn, `label` int64 (b, v) or `labels` float32 (b, v,
+  classes); see `supervised.masked_loss` for unknown ones.
   """
 
   def __init__(
@@ -39,6 +42,9 @@ class ContrastiveModel(tf.keras.Model):
     temperature,
     normalize=True,
     loss_reduction="pairs",
+    mask_same_patient=False,
+    decoupled=False,
+    micle_weight=None,
     l2=0.0,
     probe=None,
     micro_batch_size=None,
@@ -54,6 +60,11 @@ class ContrastiveModel(tf.keras.Model):
       temperature: of NT-Xent, > 0.
       normalize: whether NT-Xent compares by cosine.
       loss_reduction: of NT-Xent, 'pairs' or 'anchors'.
+      mask_same_patient: whether views of an anchor's patient are left out of
+        its negatives.
+      decoupled: whether NT-Xent leaves positives out of its denominator.
+      micle_weight: of `nt_xent.mixture`, for batches with v = 3; None: NT-Xent
+        of all views.
       l2: coefficient of `optimizers.l2_penalty` in the loss.
       probe: (n, f) to logits (n, classes), or None.
       micro_batch_size: pairs whose activations are alive at a time, a divisor
@@ -66,9 +77,17 @@ class ContrastiveModel(tf.keras.Model):
     self.projection_head = projection_head
     self.probe = probe
     self._photometry_options = photometry_options
-    self._temperature = temperature
-    self._normalize = normalize
-    self._loss_reduction = loss_reduction
+    loss = nt_xent.nt_xent
+    if micle_weight is not None:
+      loss = functools.partial(nt_xent.mixture, micle_weight=micle_weight)
+    self._loss = functools.partial(
+      loss,
+      temperature=temperature,
+      normalize=normalize,
+      reduction=loss_reduction,
+      decoupled=decoupled,
+    )
+    self._mask_same_patient = mask_same_patient
     self._l2 = l2
     self._micro_batch_size = micro_batch_size
     self._seed = seed
@@ -179,11 +198,9 @@ class ContrastiveModel(tf.keras.Model):
 
   def _share(self, z, h, batch, trained):
     """Returns this replica's part of the loss, scaled, and what to log."""
-    contrastive, values = nt_xent.nt_xent(
+    contrastive, values = self._loss(
       view_batch.split(z, batch["views"]),
-      temperature=self._temperature,
-      normalize=self._normalize,
-      reduction=self._loss_reduction,
+      patients=batch["patient_key"] if self._mask_same_patient else None,
     )
     loss = contrastive
     if self._l2:
@@ -209,6 +226,19 @@ class ContrastiveModel(tf.keras.Model):
     _, known = supervised.masked_loss(logits, labels)
     right = tf.cast(supervised.correct(logits, labels), tf.float32)
     return {"probe_accuracy": self._mean("probe_accuracy", right, known)}
+
+  @tf.autograph.experimental.do_not_convert
+  def predict_step(self, batch):
+    """Returns features h and projections z of plain views, (n, f + d)."""
+    images = view_batch.merge(batch["views"])
+    return view_batch.map_filled(self._embeddings, images)
+
+  def _embeddings(self, images):
+    """uint8 (n, h, w, 3) -> float32 (n, f + d): h, then z."""
+    images = photometry.to_float(images)
+    h = self.encoder(images, training=False)["final_avg_pool"]
+    z, _ = self.projection_head(h, training=False)
+    return tf.concat([h, z], axis=1)
 
   def _probe_logits(self, images):
     """uint8 (n, h, w, 3) -> float32 (n, classes)."""

@@ -6,7 +6,7 @@ import functools
 
 import tensorflow as tf
 
-from tf_micle.contrastive import blocked_softmax
+from tf_micle.contrastive import blocked_softmax, contrast
 
 # From so many views on, their matrix of similarities is not held as a whole.
 _MANY_CANDIDATES, _BLOCK = 8192, 1024
@@ -15,7 +15,15 @@ _MANY_CANDIDATES, _BLOCK = 8192, 1024
 _ANCHORS_SUMMED = {"pairs": 2, "anchors": 1}
 
 
-def nt_xent(projections, *, temperature, normalize=True, reduction="pairs"):
+def nt_xent(
+  projections,
+  *,
+  temperature,
+  normalize=True,
+  reduction="pairs",
+  patients=None,
+  decoupled=False,
+):
   """Returns the NT-Xent loss of a batch of positive pairs (SimCLR, eq. 1).
 
   Each of the 2B views of the global batch is an anchor in turn; its partner is
@@ -32,17 +40,25 @@ def nt_xent(projections, *, temperature, normalize=True, reduction="pairs"):
                logged losses are for this one.
     'anchors': the same sum over 2B, half as much. The paper's equation.
 
+  Of k > 2 views a bag, kB are anchors in turn, and each has the k - 1 others of
+  its bag as positives, as `contrast.of_bags` says. 'anchors' is the mean over
+  anchors and 'pairs' twice that, whatever k is.
+
   Args:
-    projections: float (b, 2, d), row i holding the two views of pair i. Any
+    projections: float (b, k, d), row i holding the k >= 2 views of bag i. Any
       float type; computed in float32.
     temperature: > 0, what cosine similarities are divided by.
     normalize: whether projections are scaled to unit length first.
     reduction: 'pairs' or 'anchors'.
+    patients: int64 (b,), whose bag each is: views of an anchor's patient are
+      then not among its negatives. None: all other bags' views are.
+    decoupled: whether positives are left out of the denominator (Yeh et al.
+      2022, eq. 6).
 
   Returns:
-    loss: float32 (), over this replica's b pairs, in nats.
+    loss: float32 (), over this replica's b bags, in nats.
     metrics: dict of float32 (): `contrastive_accuracy`, in [0, 1], the share of
-      anchors most similar to their partner (chance is 1 / (2B - 1));
+      anchors most similar to a positive (chance is (k - 1) / (kB - 1));
       `contrastive_entropy`, in nats, of the softmax over candidates;
       `embedding_std`, the spread of unit-length projections relative to that
       of a uniform distribution on the sphere (1; collapse is 0).
@@ -58,22 +74,31 @@ def nt_xent(projections, *, temperature, normalize=True, reduction="pairs"):
   z = tf.cast(projections, tf.float32)
   if normalize:
     z = tf.math.l2_normalize(z, axis=-1)
-  anchors = _view_major(z)  # (2b, d)
-  gathered, offset = _gather_pairs(z)  # (B, 2, d), ()
-  candidates = _view_major(gathered)  # (2B, d)
+  k = z.shape[1]
+  anchors = _view_major(z)  # (kb, d)
+  gathered = _gather(z)  # (B, k, d)
+  candidates = _view_major(gathered)  # (kB, d)
 
   b, global_b = tf.shape(z)[0], tf.shape(gathered)[0]
-  first = offset + tf.range(b)  # (b,) positions among the candidates
-  itself = tf.concat([first, first + global_b], axis=0)  # (2b,)
-  partner = tf.concat([first + global_b, first], axis=0)  # (2b,)
-
-  of_anchors = (
-    blocked_softmax.values
-    if (candidates.shape[0] or 0) < _MANY_CANDIDATES
-    else functools.partial(blocked_softmax.blocked_values, block=_BLOCK)
-  )
-  losses, hits, entropies = of_anchors(
-    anchors, candidates, itself, partner, temperature=temperature
+  first = _replica() * b + tf.range(b)  # (b,) positions among the candidates
+  itself = tf.concat([first + j * global_b for j in range(k)], axis=0)  # (kb,)
+  if k == 2 and patients is None and not decoupled:
+    partner = tf.concat([first + global_b, first], axis=0)  # (2b,)
+    of_anchors = itself, partner
+    values, slopes = blocked_softmax.values, blocked_softmax.slopes
+  else:
+    of_anchors = (itself,)
+    values, slopes = contrast.of_bags(
+      tf.tile(tf.range(global_b), [k]),
+      None if patients is None else tf.tile(_gather(patients), [k]),
+      decoupled=decoupled,
+    )
+  if (candidates.shape[0] or 0) >= _MANY_CANDIDATES:
+    values = functools.partial(
+      blocked_softmax.blocked_values, block=_BLOCK, values=values, slopes=slopes
+    )
+  losses, hits, entropies = values(
+    anchors, candidates, *of_anchors, temperature=temperature
   )
   return _ANCHORS_SUMMED[reduction] * tf.reduce_mean(losses), {
     "contrastive_accuracy": tf.reduce_mean(hits),
@@ -82,22 +107,56 @@ def nt_xent(projections, *, temperature, normalize=True, reduction="pairs"):
   }
 
 
-def _view_major(pairs):
-  """(b, 2, d) -> (2b, d): all first views, then all second views."""
-  return tf.concat([pairs[:, 0], pairs[:, 1]], axis=0)
+def mixture(projections, *, micle_weight, **options):
+  """Returns a mixture of MICLe's loss and SimCLR's, of one batch.
+
+  Of a bag's views the first two are MICLe's pair, of two images; the third is
+  another view of the first one's image, and with that SimCLR's pair. The loss
+  is w NT-Xent(MICLe's pairs) + (1 - w) NT-Xent(SimCLR's pairs), each with the
+  2B - 2 views of other bags' pairs of its kind as negatives. (A combination of
+  Azizi et al. 2021, section 3.2, and Chen et al. 2020; no paper's own.)
+
+  Args:
+    projections: float (b, 3, d).
+    micle_weight: w, in [0, 1].
+    **options: of `nt_xent`.
+
+  Returns:
+    As `nt_xent`; the metrics are mixed as the loss is.
+  """
+  micle = nt_xent(projections[:, :2], **options)
+  simclr = nt_xent(projections[:, ::2], **options)
+  return tf.nest.map_structure(
+    lambda one, other: micle_weight * one + (1 - micle_weight) * other,
+    micle,
+    simclr,
+  )
 
 
-def _gather_pairs(z):
-  """Returns all replicas' rows (B, 2, d) and where this replica's begin."""
+def _view_major(bags):
+  """(b, k, d) -> (kb, d): all first views, then all second views, and so on."""
+  return tf.concat(tf.unstack(bags, axis=1), axis=0)
+
+
+def _gather(rows):
+  """Returns all replicas' rows, (b, ...) -> (B, ...)."""
   context = tf.distribute.get_replica_context()
   if context is None or context.num_replicas_in_sync == 1:
-    return z, tf.constant(0)
-  gathered = context.all_gather(z, axis=0)
-  if z.shape[0]:  # The static shape is lost.
-    rows = z.shape[0] * context.num_replicas_in_sync
-    gathered = tf.ensure_shape(gathered, (rows, *z.shape[1:]))
+    return rows
+  # Of several workers it refuses a tensor that is an input of the step.
+  gathered = context.all_gather(tf.identity(rows), axis=0)
+  # The static shape is lost.
+  whole = (rows.shape[0] or 0) * context.num_replicas_in_sync
+  return tf.ensure_shape(gathered, (whole or None, *rows.shape[1:]))
+
+
+def _replica():
+  """Returns this replica's number, int32 ()."""
+  context = tf.distribute.get_replica_context()
+  if context is None or context.num_replicas_in_sync == 1:
+    return tf.constant(0)
   replica = tf.convert_to_tensor(context.replica_id_in_sync_group)
-  return gathered, tf.cast(replica, tf.int32) * tf.shape(z)[0]
+  return tf.cast(replica, tf.int32)
 
 
 def _spread(candidates):

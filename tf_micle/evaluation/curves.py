@@ -37,6 +37,26 @@ def _each_class(labels, probabilities, curve):
   return points
 
 
+def net_benefit(labels, probabilities) -> list[tuple | None]:
+  """Decision curve of each class (Vickers & Elkin 2006); None if not defined.
+
+  Returns:
+    (thresholds, model, all): the net benefit TP/n - FP/n * t / (1 - t) of
+    acting where the probability is at least the threshold t, and of acting
+    always.
+  """
+  at = np.arange(1, 100) / 100
+  odds = at / (1 - at)
+
+  def curve(truth, score):
+    called = score[:, None] >= at  # (n, 99)
+    hits = (called & truth[:, None]).mean(axis=0)
+    alarms = (called & ~truth[:, None]).mean(axis=0)
+    return at, hits - alarms * odds, truth.mean() - (~truth).mean() * odds
+
+  return _each_class(labels, probabilities, curve)
+
+
 def confusion(labels, probabilities) -> np.ndarray:
   """Counts, truth in rows and decisions in columns.
 
@@ -70,20 +90,12 @@ def reliability(labels, probabilities) -> tuple[np.ndarray, ...]:
     item: G = 1, the largest probability against being right. Findings: G = C,
     the probability of the finding against having it.
   """
-  labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-  if labels.ndim == 1:
-    known = labels >= 0
-    labels, probabilities = labels[known], probabilities[known]
-    right = probabilities.argmax(axis=1) == labels
-    groups = [(probabilities.max(axis=1), right)]
-  else:
-    groups = [
-      # (score, truth)
-      metrics.binary(labels, probabilities, c)[1::-1]
-      for c in range(probabilities.shape[1])
-    ]
+  groups = reliability_groups(labels, probabilities)
   total, confidence, right = np.concatenate(
-    [metrics.in_bins(*group, np.ones((1, len(group[0])))) for group in groups],
+    [
+      metrics.in_bins(said, so, np.ones((1, len(said))))
+      for said, so, _ in groups
+    ],
     axis=1,
   )
   return (
@@ -91,3 +103,17 @@ def reliability(labels, probabilities) -> tuple[np.ndarray, ...]:
     metrics.ratio(right, total),
     total.astype(int),
   )
+
+
+def reliability_groups(labels, probabilities) -> list[tuple]:
+  """(confidence, right, known) of each of the G groups of `reliability`."""
+  labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+  if labels.ndim == 1:
+    known = labels >= 0
+    right = probabilities[known].argmax(axis=1) == labels[known]
+    return [(probabilities[known].max(axis=1), right, known)]
+  found = []
+  for c in range(probabilities.shape[1]):
+    truth, score, known = metrics.binary(labels, probabilities, c)
+    found.append((score, truth, known))
+  return found

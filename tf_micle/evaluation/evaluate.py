@@ -6,16 +6,21 @@ import numpy as np
 
 from tf_micle.evaluation import (
   bootstrap,
+  calibration,
+  decisions,
   evaluation_notes,
   intervals,
   metrics,
   pairing,
+  subgroups,
 )
+from tf_micle.evaluation.operating_points import OperatingPoints
 from tf_micle.evaluation.predictions import Items, Predictions, at_level
 from tf_micle.system.input_error import InputError
 from tf_micle.system.plurals import counted
 
 MOST_GROUPS = 20
+_UNSTATED = "(not stated)"
 
 
 def evaluate(
@@ -25,6 +30,8 @@ def evaluate(
   samples: int = 1000,
   seed: int = 0,
   other: Predictions | None = None,
+  paired: bool = True,
+  points: OperatingPoints | None = None,
   show_progress: bool = False,
 ) -> dict:
   """All metrics of a model's predictions, with 95% intervals over patients.
@@ -37,14 +44,20 @@ def evaluate(
     other: another model's predictions of the same items, as `check` returns
       them; the difference, this minus other, comes from the same resamples of
       both.
+    paired: whether `other` is of the same items. Else it is of another data
+      set, whose patients are resampled apart.
+    points: thresholds that are fixed already, for the rates at these.
     show_progress: bars on stderr.
 
   Returns:
     What metrics.json holds; strict JSON, None where something is not defined:
     task, class_names, unit, specificity, bootstrap, notes; the levels, under
     the unit's name and "patient", with counts, scalars of `metrics.measure` as
-    `intervals.of` has them and auroc, auprc, sensitivity by class; "groups",
-    the scalars by metadata column and value; "difference" with `other`.
+    `intervals.of` has them, auroc, auprc, sensitivity by class, "calibration"
+    as `calibration.measured` has it, and with `points` "decisions" as
+    `decisions.measured` has them; "groups", by metadata column and value the
+    scalars of the items, and "by_patient" as `subgroups.measured` has it;
+    "difference" with `other`; "operating_points", what `points` holds.
 
   Raises:
     ValueError: an argument out of range.
@@ -54,7 +67,7 @@ def evaluate(
       f"Expected a specificity of 0 to 1. Received: {specificity}."
     )
 
-  def run(part, name):
+  def run(part, name, seed=seed):
     return _measured(part, specificity, samples, seed, show_progress, name)
 
   result = {
@@ -69,6 +82,8 @@ def evaluate(
       "over": "patients",
     },
   }
+  if points is not None:
+    result["operating_points"] = points.content()
   notes = evaluation_notes.of_labels(predictions)
   difference = {}
   for level in dict.fromkeys((predictions.unit, "patient")):
@@ -76,23 +91,37 @@ def evaluate(
     labelled, *measured = run(items, level)
     found = _with_intervals(labelled, measured)
     result[level] = _counts(items) | found
+    result[level]["calibration"] = calibration.measured(
+      items, samples=samples, seed=seed
+    )
+    if points is not None:
+      result[level]["decisions"] = decisions.measured(
+        items, points.at(level), samples=samples, seed=seed
+      )
     notes += evaluation_notes.of_level(
       level, labelled, found, auroc_replicates=measured[1]["auroc"]
     )
     if other is not None:
-      _, *rival = run(at_level(level, other), f"{level}, other")
+      # Apart: patients of two sites are drawn by other numbers.
+      own_seed = seed if paired else seed + 1
+      _, *rival = run(at_level(level, other), f"{level}, other", own_seed)
       minus = [_minus(a, b) for a, b in zip(measured, rival)]
       difference[level] = intervals.of(*minus, items.class_names)
   if other is not None:
     result["difference"] = difference
+    result["paired"] = paired
   result["groups"], skipped = _groups(predictions, run)
+  drawn = {"samples": samples, "seed": seed}
+  _add_patients(result["groups"], predictions, points, drawn)
   notes += skipped
   result["notes"] = notes
   return result
 
 
-def check(items: Items, other: Predictions | None = None) -> Predictions | None:
-  """`other` in the order of `items`, where both can be evaluated.
+def check(
+  items: Items, other: Predictions | None = None, *, paired: bool = True
+) -> Predictions | None:
+  """`other`, in the order of `items` if paired, where both can be evaluated.
 
   Raises:
     InputError: no labelled item, or `other` is of other items, labels or
@@ -104,7 +133,12 @@ def check(items: Items, other: Predictions | None = None) -> Predictions | None:
       f"{counted(len(items), 'item')}, none with a label. Evaluate a "
       "labelled split."
     )
-  return None if other is None else pairing.aligned(other, items)
+  if other is None:
+    return None
+  if not paired:
+    pairing.check_kind(other, items)
+    return other
+  return pairing.aligned(other, items)
 
 
 def point_values(
@@ -172,10 +206,23 @@ def _groups(predictions, run):
       ]
       counts = _counts(items)
       del counts["positives"]
-      found[column][group or "(not stated)"] = counts | _with_intervals(
+      found[column][group or _UNSTATED] = counts | _with_intervals(
         labelled, scalars
       )
   return found, notes
+
+
+def _add_patients(groups, predictions, points, drawn):
+  """Adds "by_patient" to each group, and groups that only patients have."""
+  patients = at_level("patient", predictions)
+  thresholds = None if points is None else points.at("patient")
+  for column, values in groups.items():
+    own = patients.metadata[column]
+    own = np.where(own == "", _UNSTATED, own)
+    for value in np.unique(own).tolist():
+      values.setdefault(value, {})["by_patient"] = subgroups.measured(
+        patients, own == value, thresholds, **drawn
+      )
 
 
 def _minus(these, others):

@@ -40,11 +40,11 @@ def of(
     if name in metrics.PER_CLASS:
       behind = patients.get(name, np.zeros(len(class_names), int))
       found[name] = {
-        label: _entry(*four)
+        label: entry(*four)
         for label, *four in zip(class_names, value, low, high, behind)
       }
     else:
-      found[name] = _entry(value, low, high, patients.get(name, 0))
+      found[name] = entry(value, low, high, patients.get(name, 0))
   return found
 
 
@@ -73,8 +73,14 @@ def has_no_width(entry: dict) -> bool:
   return low is not None and high - low < 1e-9
 
 
-def _entry(value, low, high, patients):
-  """JSON has no NaN."""
+def entry(value: float, low: float, high: float, patients: int) -> dict:
+  """One value with its interval for JSON, which has no NaN.
+
+  Args:
+    value: it.
+    low, high: the bootstrap's interval.
+    patients: behind a proportion; 0: it is none.
+  """
   method = {}
   if patients and value in (0, 1):
     low, high = _clopper_pearson(value, patients)

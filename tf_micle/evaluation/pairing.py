@@ -9,13 +9,8 @@ from tf_micle.system.input_error import InputError
 from tf_micle.system.plurals import counted
 
 
-def aligned(other: Predictions, items: Items) -> Predictions:
-  """`other` in the order of `items`.
-
-  Raises:
-    InputError: the two are not of the same task, classes, unit, items
-      (patient_id and row) and labels.
-  """
+def check_kind(other: Predictions, items: Items) -> None:
+  """Raises an InputError where task, classes or unit are not the same."""
   for name in ("task", "class_names", "unit"):
     expected, received = getattr(items, name), getattr(other, name)
     if expected != received:
@@ -23,6 +18,16 @@ def aligned(other: Predictions, items: Items) -> Predictions:
         f"Expected the other model's {name} to be the same, {expected}. "
         f"Received: {received}."
       )
+
+
+def aligned(other: Predictions, items: Items) -> Predictions:
+  """`other` in the order of `items`.
+
+  Raises:
+    InputError: the two are not of the same task, classes, unit, items
+      (patient_id and row) and labels.
+  """
+  check_kind(other, items)
 
   def keys(table):
     found = list(zip(table.patient_id.tolist(), table.row.tolist()))

@@ -11,6 +11,8 @@ from tf_micle.system.input_error import InputError
 from tf_micle.system.plurals import counted
 from tf_micle.system.written_whole import write_json
 
+# 1: without "calibration", "decisions" and "by_patient"; it did not say so.
+FORMAT_VERSION = 2
 _METRICS, _PREDICTIONS = "metrics.json", "predictions.csv"
 
 
@@ -30,7 +32,7 @@ def save(
   if os.path.exists(summary_path):
     os.remove(summary_path)
   write_csv(predictions, os.path.join(folder, _PREDICTIONS))
-  write_json(summary_path, result)
+  write_json(summary_path, {"format_version": FORMAT_VERSION, **result})
 
 
 def load(folder: str | os.PathLike) -> tuple[dict, Predictions]:
@@ -43,10 +45,21 @@ def load(folder: str | os.PathLike) -> tuple[dict, Predictions]:
   try:
     with open(os.path.join(folder, _METRICS), encoding="utf-8") as file:
       result = json.load(file)
+    version = result.pop("format_version", 1)
+    if version > FORMAT_VERSION:
+      raise ValueError(
+        f"format_version {version}, which a newer version of this code wrote"
+      )
     table = {k: result[k] for k in ("task", "class_names", "unit")}
     table["class_names"] = tuple(map(str, table["class_names"]))
     items = int(result[table["unit"]]["items"])
-  except (OSError, KeyError, TypeError, ValueError) as error:
+  except (
+    AttributeError,
+    OSError,
+    KeyError,
+    TypeError,
+    ValueError,
+  ) as error:
     raise _not_whole(folder, error) from error
   try:
     predictions = read_csv(os.path.join(folder, _PREDICTIONS), **table)
@@ -67,6 +80,11 @@ def _not_whole(folder, error):
     f"{_PREDICTIONS} as --mode=eval writes them. Received: {folder}, "
     f"{type(error).__name__}: {error}"
   )
+
+
+def is_of(result: dict, digest: str) -> bool:
+  """Whether an evaluation is of the split of this digest, or does not say."""
+  return result.get("provenance", {}).get("data_digest", digest) == digest
 
 
 def provenance_of(folder: str | os.PathLike) -> dict:

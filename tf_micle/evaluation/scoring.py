@@ -101,10 +101,10 @@ def defined_scores(labels, num_classes):
   return set(evaluation.point_values(labels, guess))
 
 
-def validate(
+def validated(
   model, batches, split, *, steps, task, class_names, callbacks=None
 ):
-  """Returns a classifier's scores, by name, for the log of its training.
+  """Returns a classifier's `Predictions` of a split, while it is trained.
 
   Args:
     model: `model.Classifier`.
@@ -118,9 +118,13 @@ def validate(
   items = unscored(
     split.table, unit=split.unit, task=task, class_names=class_names
   )
-  predictions = score(
+  return score(
     model, batches, split.table, items, steps=steps, callbacks=callbacks
   )
+
+
+def log_values(predictions):
+  """Returns the scores of `Predictions`, by name, for the log of a training."""
   values = evaluation.point_values(
     predictions.labels, predictions.probabilities
   )

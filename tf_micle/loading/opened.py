@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tf_micle.classifier.build import build_network
 from tf_micle.encoder.build import build_encoder
+from tf_micle.evaluation import operating_points
 from tf_micle.options import (
   TASKS,
   FinetuneOptions,
@@ -80,7 +81,14 @@ class OpenedRun:
     else:
       parts = {"encoder": build_encoder(self.options)}
     initial_weights.initialise(found, parts)
-    return RunNetwork(self, parts["encoder"], classifier, found)
+    points, why = None, []
+    if self.task:
+      points, why = operating_points.of_checkpoint(self.folder, found)
+    if points and points.calibration:
+      classifier.calibrate(**points.calibration)
+    return RunNetwork(
+      self, parts["encoder"], classifier, found, points, tuple(why)
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,12 +101,16 @@ class RunNetwork:
       end points.
     classifier: `model.Classifier` over the encoder; None for a pretrained run.
     checkpoint: path of what was restored.
+    points: the checkpoint's `OperatingPoints`; None where it has none.
+    no_points: why it has none, in a line.
   """
 
   run: OpenedRun
   encoder: tf.keras.Model
   classifier: tf.keras.Model | None
   checkpoint: str
+  points: operating_points.OperatingPoints | None = None
+  no_points: tuple[str, ...] = ()
 
   def end_points(self, images, training=None):
     """Returns the encoder's end points, and as 'default' the features (n, f).

@@ -12,7 +12,9 @@ from tf_micle.evaluation import evaluate as evaluation
 from tf_micle.evaluation import saved, scoring
 from tf_micle.evaluation.summary import summary
 from tf_micle.loading.opened import open_run
+from tf_micle.report import model_card, paper_files
 from tf_micle.report import page as report_page
+from tf_micle.report.study import Study, WrongCase
 from tf_micle.runs import folder as run_folder
 from tf_micle.runs import initial_weights, provenance, trained_on
 from tf_micle.system.input_error import InputError
@@ -59,7 +61,11 @@ def run(mode, strategy, data, problems, *, own_data):
     class_names=source.class_names,
     trained_names=tuned.class_names,
   )
-  rival = problems.collect(evaluation.check, items, other and other[1])
+  # Of another data set: two sites, not two models of one.
+  paired = not other or saved.is_of(other[0], source.digest)
+  rival = problems.collect(
+    evaluation.check, items, other and other[1], paired=paired
+  )
   problems.stop_if_any()
   for warning in warnings:
     logging.warning("%s", warning)
@@ -78,9 +84,19 @@ def run(mode, strategy, data, problems, *, own_data):
     samples=mode.bootstrap_samples,
     seed=mode.seed,
     other=rival,
+    paired=paired,
+    points=network.points,
     show_progress=True,
   )
-  result["notes"] = _notes(source, table, tuned) + result["notes"]
+  result["notes"] = [
+    *_notes(source, table, tuned),
+    *network.no_points,
+    *result["notes"],
+  ]
+  if network.points and network.points.data_digest == source.digest:
+    warnings.append(
+      "Thresholds were chosen on this very split: rates at them flatter."
+    )
   result["warnings"] = warnings
   result["provenance"] = {
     **provenance.facts(source, strategy),
@@ -92,15 +108,20 @@ def run(mode, strategy, data, problems, *, own_data):
   }
   if other:
     result["provenance"]["compared_with"] = os.path.normpath(mode.compare)
+  if not paired:
+    result["notes"] += _of_two_sites(items, rival)
   os.makedirs(folder, exist_ok=True)
-  report_page.write(
-    os.path.join(folder, "report.html"),
-    result=result,
-    predictions=predictions,
-    wrong_cases=_wrong_cases(predictions, images),
-    title_facts=result["provenance"],
-    warnings=warnings,
+  study = Study(
+    result,
+    predictions,
+    _wrong_cases(predictions, images),
+    result["provenance"],
   )
+  sections = report_page.write(
+    os.path.join(folder, "report.html"), study, warnings=warnings
+  )
+  paper_files.write(folder, sections)
+  model_card.write(os.path.join(folder, "model_card.md"), study, tuned.flags)
   saved.save(result, predictions, folder)
   return folder, summary(result)
 
@@ -136,6 +157,17 @@ def _notes(source, table, tuned):
       "narrow if a patient has several."
     )
   return notes
+
+
+def _of_two_sites(items, other):
+  """Returns what to know of a comparison of two data sets."""
+  shared = len(set(items.patient_id) & set(other.patient_id))
+  if not shared:
+    return []
+  return [
+    f"{counted(shared, 'patient', 'is')} in both data sets that are compared; "
+    "the interval of the difference takes them for others."
+  ]
 
 
 def _check_leakage(tuned, source, problems):
@@ -196,7 +228,7 @@ def _wrong_cases(predictions, images):
     return predictions.labels[item, class_] == 1
 
   return [
-    report_page.WrongCase(
+    WrongCase(
       image=pictures[place_of[item]],
       row=predictions.row[item],
       patient_id=predictions.patient_id[item],

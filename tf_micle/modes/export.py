@@ -13,6 +13,7 @@ import tempfile
 import tensorflow as tf
 from absl import logging
 
+from tf_micle.evaluation import operating_points
 from tf_micle.loading.opened import open_run
 from tf_micle.runs import checkpoint, provenance
 from tf_micle.serving import saved_model, warmup
@@ -52,6 +53,8 @@ def run(mode, views, problems):
   problems.stop_if_any()
   network = problems.collect(opened.network, mode.checkpoint)
   problems.stop_if_any()
+  for note in network.no_points:
+    logging.warning("%s", note)
   size = views.views.image_size
   served = saved_model.ServedModel(
     network, to_views=views.batch, image_size=size
@@ -145,6 +148,11 @@ def _write_assets(folder, network, views):
   if run.class_names:
     write("class_names.txt", "".join(f"{n}\n" for n in run.class_names))
   described = {
+    **(
+      {operating_points.FILE_NAME: network.points.content()}
+      if network.points
+      else {}
+    ),
     "preprocessing.json": views.description(),
     "provenance.json": {
       "run": provenance.read(run.folder),

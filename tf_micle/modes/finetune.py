@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import os
 
 import tensorflow as tf
 from absl import logging
 
 from tf_micle.classifier import supervised
 from tf_micle.classifier.build import build_classifier
-from tf_micle.evaluation import scoring
+from tf_micle.evaluation import operating_points, scoring
 from tf_micle.options import FinetuneOptions
-from tf_micle.runs import trained_on
+from tf_micle.runs import checkpoint, trained_on
+from tf_micle.runs import folder as run_folder
 from tf_micle.runs.trained_on import PatientSet
 from tf_micle.system.plurals import counted
 from tf_micle.training.session import Plan
@@ -32,6 +34,8 @@ class FinetuneMode:
   train_epochs: int
   select_by: str
   early_stopping: int
+  operating_point: str
+  calibrate: bool
 
 
 def plan(pick, data, seen, problems):
@@ -87,7 +91,61 @@ def plan(pick, data, seen, problems):
     early_stopping=mode.early_stopping,
     picked_on=scored and scored.source,
     facts=classes,
+    conclusion=scored and _Conclusion(mode, scored, classes),
   )
+
+
+class _Conclusion:
+  """Operating points of the best checkpoint, when training has ended."""
+
+  def __init__(self, mode, images, classes):
+    """Takes a `FinetuneMode`, the validation images, and task and classes."""
+    self._mode = mode
+    self._images = images
+    self._classes = classes
+
+  def is_due(self, folder):
+    """Whether a run's folder lacks them, or has those of another rule."""
+    points = operating_points.read(folder)
+    return points is None or (
+      (
+        points.rule,
+        points.calibration is not None,
+        points.checkpoint,
+        points.data_digest,
+      )
+      != (
+        self._mode.operating_point,
+        self._mode.calibrate,
+        _best_name(folder),
+        self._images.source.digest,
+      )
+    )
+
+  def draw(self, folder, model, strategy, callbacks):
+    """Chooses and writes them; the model has the weights that they are of."""
+    found = _predictions(
+      self._images, self._classes, model, strategy, callbacks
+    )
+    points = operating_points.choose(
+      found,
+      self._mode.operating_point,
+      checkpoint=_best_name(folder),
+      source=self._images.source,
+      calibrate=self._mode.calibrate,
+    )
+    operating_points.write(folder, points)
+    logging.info(
+      "Operating points (%s) chosen on %s: %s",
+      points.rule,
+      points.data,
+      os.path.join(folder, operating_points.FILE_NAME),
+    )
+
+
+def _best_name(folder):
+  best = checkpoint.find(run_folder.best_or_newest(folder))
+  return os.path.basename(best)
 
 
 def _open(mode, data, problems):
@@ -177,7 +235,13 @@ def _class_weights(options, labels, source):
 
 def _validate(images, classes, model, strategy, callbacks):
   """Returns the classifier's scores on the images of a split."""
-  return scoring.validate(
+  return scoring.log_values(
+    _predictions(images, classes, model, strategy, callbacks)
+  )
+
+
+def _predictions(images, classes, model, strategy, callbacks):
+  return scoring.validated(
     model,
     strategy.distribute_datasets_from_function(images.batches),
     images,

@@ -18,6 +18,9 @@ from tf_micle.runs import checkpoint
 from tf_micle.system import folder_lock, stop_signal
 from tf_micle.system.input_error import InputError
 
+# What a row may be, by what the model takes.
+_UNITS = {"image": ("image", "patient"), "bag": ("bag",)}
+
 
 @dataclasses.dataclass(frozen=True)
 class PredictMode:
@@ -29,6 +32,7 @@ class PredictMode:
   embeddings: str | None
   tensorboard_projector: str | None
   on_bad_image: str
+  unit: str
 
 
 class BadImagesError(InputError):
@@ -74,6 +78,11 @@ def run(mode, strategy, open_images, problems):
   )
   if mode.output and mode.output.endswith(".parquet"):
     problems.add(*parquet.problem())
+  if tuned and mode.unit not in _UNITS[tuned.options.unit]:
+    problems.add(
+      f"Expected --unit={' or '.join(_UNITS[tuned.options.unit])} of this run. "
+      f"Received: --unit={mode.unit}"
+    )
   folder = partial_files.folder(mode.output)
   problems.add(*outputs.occupied(mode))
   problems.stop_if_any()
@@ -87,25 +96,27 @@ def run(mode, strategy, open_images, problems):
     problems.stop_if_any()
     images = open_images()
     problems.stop_if_any()
-    for note in images.notes:
+    for note in (*images.notes, *network.no_points):
       logging.warning("%s", note)
     files = partial_files.PredictionFiles(
-      mode.output, _identity(mode, images, network.checkpoint)
+      mode.output, _identity(mode, images, network)
     )
     stopped = False
     if not files.finished(mode.output):
-      predictor = _Predictor(mode, tuned, images, files)
+      predictor = _Predictor(mode, network, images, files)
       stopped = predictor.run(network.classifier, strategy, problems)
     if not stopped:
       files.remove()
   return Outcome(files.counts["rows"], files.counts["rejected"], stopped)
 
 
-def _identity(mode, images, path):
+def _identity(mode, images, network):
   """Returns all that the rows depend on, for JSON."""
+  points = network.points
   return {
     "images": images.digest,
-    "checkpoint": checkpoint.digest(path),
+    "checkpoint": checkpoint.digest(network.checkpoint),
+    **({"operating_points": points.digest} if points else {}),
     # Which there are; by another name they are the same.
     "outputs": [
       bool(path)
@@ -117,8 +128,9 @@ def _identity(mode, images, path):
 class _Predictor:
   """Predicts item by item, from where an earlier command was stopped."""
 
-  def __init__(self, mode, tuned, images, files):
+  def __init__(self, mode, network, images, files):
     """See `run`; `files` is `partial_files.PredictionFiles`."""
+    tuned = network.run
     self._mode = mode
     self._options = tuned.options
     self._class_names = tuned.class_names
@@ -128,7 +140,8 @@ class _Predictor:
     self._writer = RowWriter(
       files,
       class_names=tuned.class_names,
-      unit=tuned.options.unit,
+      unit=mode.unit,
+      points=network.points,
       for_spreadsheets=mode.output.endswith(".csv"),
       keep_features=bool(mode.embeddings),
       keep_thumbnails=bool(mode.tensorboard_projector),
@@ -155,9 +168,7 @@ class _Predictor:
     finally:
       self._files.close()
     if not stopped:
-      outputs.place(
-        self._mode, self._files, self._class_names, self._options.unit
-      )
+      outputs.place(self._mode, self._files, self._class_names, self._mode.unit)
     return stopped
 
   def _open(self, problems):

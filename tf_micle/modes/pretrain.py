@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 
+from absl import logging
+
 from tf_micle.contrastive.build import build_contrastive_model
+from tf_micle.health.checks import HealthChecks
 from tf_micle.options import PretrainOptions
 from tf_micle.runs.trained_on import PatientSet
-from tf_micle.training.session import Plan
+from tf_micle.training.session import Plan, save_every
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +23,10 @@ class PretrainMode:
   lineareval_while_pretraining: bool
   train_steps: int | None
   train_epochs: int
+  health_checks: bool
+  checkpoint: str | None
+  checkpoint_steps: int
+  checkpoint_epochs: int
 
 
 def plan(pick, data, seen, problems):
@@ -60,8 +67,9 @@ def plan(pick, data, seen, problems):
     # Published weights, and fine-tuned runs, may have no projection head.
     starts={"encoder": False, "projection_head": True},
     batches=batches,
-    images_per_step=2 * options.train_batch_size,
+    images_per_step=batches.views_per_item * options.train_batch_size,
     picture="positive_pairs",
+    health=_health(mode, data, probed, 2 * options.train_batch_size, batches),
     validate=probed and functools.partial(_probe_accuracy, data.images(probed)),
   )
 
@@ -76,6 +84,26 @@ def _open_probed(mode, data, source, problems):
     mode.eval_split,
     hint=" The linear probe is scored on it: name another --eval_split, or "
     "leave the probe out by --nolineareval_while_pretraining.",
+  )
+
+
+def _health(mode, data, probed, views_a_step, batches):
+  """Returns the health checks on the held-out split; None without any."""
+  if not mode.health_checks:
+    return None
+  source, why_not = probed, ""
+  if not source:
+    source, why_not = data.open_if_there(mode.eval_split)
+  if not source or not source.num_images:
+    why_not = why_not or f"{source.name} has no images."
+    logging.info("No health checks: %s", why_not)
+    return None
+  return HealthChecks(
+    source,
+    data.held_out,
+    save_every=save_every(mode, batches.steps_per_epoch),
+    views_a_step=views_a_step,
+    begun="what it began with" if mode.checkpoint else "random weights",
   )
 
 

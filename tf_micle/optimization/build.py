@@ -20,7 +20,8 @@ def build_optimizer(
   Args:
     options: `options.TrainingOptions`.
     variables: what it will update.
-    steps_per_epoch: what `warmup_epochs` counts in.
+    steps_per_epoch: what `warmup_epochs` counts in, where there are no
+      `warmup_steps`.
     train_steps: where the learning rate ends.
     first_steps: of `schedules.WarmUpCosine`.
     factor: of the learning rate.
@@ -31,9 +32,12 @@ def build_optimizer(
     batch_size=options.train_batch_size,
     scaling=options.learning_rate_scaling,
   )
+  warmup_steps = options.warmup_steps
+  if warmup_steps is None:
+    warmup_steps = round(options.warmup_epochs * steps_per_epoch)
   rate = schedules.WarmUpCosine(
     peak * factor,
-    warmup_steps=round(options.warmup_epochs * steps_per_epoch),
+    warmup_steps=warmup_steps,
     total_steps=train_steps,
     first_steps=first_steps,
   )

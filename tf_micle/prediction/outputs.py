@@ -61,7 +61,7 @@ def place(mode, files, class_names, unit):
     mode: `modes.predict.PredictMode`.
     files: `partial_files.PredictionFiles`, complete and closed.
     class_names: in the order of the model's outputs.
-    unit: 'image' or 'bag'.
+    unit: 'image', 'bag' or 'patient'.
 
   Raises:
     InputError: if something has come there in the meantime.

@@ -18,6 +18,7 @@ class RowWriter:
     *,
     class_names,
     unit,
+    points,
     for_spreadsheets,
     keep_features,
     keep_thumbnails,
@@ -27,7 +28,9 @@ class RowWriter:
     Args:
       files: open `PredictionFiles`, by the time that `write` is called.
       class_names: in the order of the model's outputs.
-      unit: 'image', or 'bag': then the images of an item are pooled.
+      unit: 'image'; 'bag': then the images of an item are pooled; or 'patient':
+        then their probabilities are averaged.
+      points: `OperatingPoints` to decide by, or None.
       for_spreadsheets: whether class names that begin as a formula get an
         apostrophe.
       keep_features: whether features are kept.
@@ -36,6 +39,7 @@ class RowWriter:
     self._files = files
     self._class_names = class_names
     self._unit = unit
+    self._points = points
     names = class_names
     if for_spreadsheets:
       names = [text_to_cell(name) for name in class_names]
@@ -48,6 +52,8 @@ class RowWriter:
     place = ["row", "image"] if self._unit == "image" else ["row"]
     patient = ["patient_id"] + ["bag_id"] * (self._unit == "bag")
     chances = [f"probability_{name}" for name in self._class_names]
+    if self._points:
+      chances += [f"decision_{name}" for name in self._class_names]
     return {
       partial_files.ROWS: [*place, *patient, *chances, "top_class"],
       partial_files.REJECTED: ["row", "image", "reason"],
@@ -82,13 +88,22 @@ class RowWriter:
         known.append(good)
     if known:
       features = np.stack(features)  # (images, f)
-      chances = scoring.probabilities(model, features, members, self._unit)
+      chances = self._chances(model, features, members)
       for good, chance in zip(known, chances):
         self._add(good, chance)
       self._keep(known, features, chances)
     self._files.counts["rows"] += len(known)
     self._files.counts["items"] += len(complete)
     self._files.save()
+
+  def _chances(self, model, features, members):
+    """Returns the probabilities of items, float (items, classes)."""
+    if self._unit != "patient":
+      return scoring.probabilities(model, features, members, self._unit)
+    of_images = scoring.probabilities(model, features, members, "image")
+    # As `predictions.by_patient` averages them.
+    of_images = of_images.astype(np.float64)
+    return np.stack([of_images[images].mean(axis=0) for images in members])
 
   def _reject(self, item, bad):
     rows = [
@@ -106,9 +121,12 @@ class RowWriter:
       keys = [str(first.row), first.image, first.patient]
     else:
       rows = " ".join(str(row.row) for row, _ in good)
-      keys = [rows, first.patient, first.bag]
+      keys = [rows, first.patient] + [first.bag] * (self._unit == "bag")
     # Nine digits tell any two float32 apart.
     values = [f"{value:.9g}" for value in chance]
+    if self._points:
+      called = self._points.called(chance, self._unit)
+      values += ["" if np.isnan(one) else f"{one:.0f}" for one in called]
     top = self._cells[int(np.argmax(chance))]
     self._files.add_rows(partial_files.ROWS, [[*keys, *values, top]])
 

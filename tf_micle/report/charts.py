@@ -61,12 +61,16 @@ class Curve:
     y: (k,) in [0, 1].
     color: as matplotlib and CSS read it.
     dash: lengths of strokes and gaps, in line widths; empty: solid.
+    guess: the height that guessing has, drawn as a thin line, or None.
+    band: (x, low, high), drawn behind it, or None.
   """
 
   x: np.ndarray
   y: np.ndarray
   color: str = COLORS[0]
   dash: tuple[float, ...] = ()
+  guess: float | None = None
+  band: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
 
 def roc(curves: list[Curve], specificity: float, *, small: bool = False) -> str:
@@ -88,24 +92,39 @@ def roc(curves: list[Curve], specificity: float, *, small: bool = False) -> str:
     return _svg(figure)
 
 
-def precision_recall(
-  curves: list[Curve], prevalence: float | None, *, small: bool = False
-) -> str:
+def precision_recall(curves: list[Curve], *, small: bool = False) -> str:
   """Precision-recall curves; returns SVG.
 
   Args:
     curves: of (recall, precision), recall falling.
-    prevalence: the precision of guessing, drawn as a line; None: no line.
     small: as in `roc`.
   """
   with matplotlib.rc_context(_STYLE):
     figure, axes = _square(small)
-    if prevalence is not None:
-      axes.axhline(prevalence, color=_GRAY, linewidth=0.8)
     # Steps, as average precision sums them.
     _draw(axes, curves, small, drawstyle="steps-post")
     axes.set_xlabel("Recall (sensitivity)")
     axes.set_ylabel("Precision (PPV)")
+    return _svg(figure)
+
+
+def net_benefit(curves: list[Curve], *, small: bool = False) -> str:
+  """Decision curves over thresholds from 0 to 1; returns SVG.
+
+  Args:
+    curves: of (threshold, net benefit).
+    small: as in `roc`.
+  """
+  with matplotlib.rc_context(_STYLE):
+    figure, axes = _square(small)
+    axes.axhline(0, color=_GRAY, linewidth=0.8)
+    _draw(axes, curves, small, drawstyle="default")
+    top = max([0.05, *(float(np.max(curve.y)) for curve in curves)]) * 1.08
+    axes.set_ylim(-0.3 * top, top)
+    axes.set_yticks([0, round(top / 2, 2), round(top, 2)])
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("Threshold probability")
+    axes.set_ylabel("Net benefit")
     return _svg(figure)
 
 
@@ -115,6 +134,7 @@ def reliability(
   count: np.ndarray,
   *,
   names: tuple[str, str],
+  band: tuple[np.ndarray, np.ndarray] | None = None,
   color: str = COLORS[0],
   small: bool = False,
 ) -> str:
@@ -125,6 +145,7 @@ def reliability(
     observed: (bins,) the share of its items that were so; NaN likewise.
     count: (bins,) its items.
     names: of the two axes, x and y.
+    band: (low, high) of `observed`, (bins,) each, NaN likewise.
     color: of points and bars.
     small: as in `roc`.
   """
@@ -133,6 +154,9 @@ def reliability(
     full = count > 0
     axes.plot([0, 1], [0, 1], color=_GRAY, linewidth=0.8)
     axes.plot(confidence[full], observed[full], color=color, linewidth=1)
+    if band is not None:
+      ends = (end[full] for end in band)
+      axes.vlines(confidence[full], *ends, color=color, linewidth=1, alpha=0.5)
     # Area goes by the number of items: an outlier of two items looks like one.
     area = (14 if small else 50) * count[full] / max(count.max(), 1)
     axes.scatter(confidence[full], observed[full], area + 5, color, zorder=3)
@@ -222,6 +246,10 @@ def _square(small, below=0.0):
 def _draw(axes, curves, small, drawstyle):
   width = 1.2 if small else 1.6
   for curve in curves:
+    if curve.band is not None:
+      axes.fill_between(*curve.band, color=curve.color, alpha=0.12, linewidth=0)
+    if curve.guess is not None:
+      axes.axhline(curve.guess, color=curve.color, linewidth=0.6, alpha=0.7)
     axes.plot(
       curve.x,
       curve.y,

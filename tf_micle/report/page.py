@@ -6,89 +6,57 @@ page forbids scripts and loading, should something slip through.
 
 from __future__ import annotations
 
-import base64
-import dataclasses
-import io
 import os
 import pathlib
+from collections.abc import Sequence
 
 import jinja2
-import numpy as np
-from PIL import Image
 
-from tf_micle.evaluation.predictions import Predictions
+from tf_micle.evaluation import intervals
+from tf_micle.report import charts
 from tf_micle.report import sections as report_sections
-from tf_micle.report import tables as report_tables
+from tf_micle.report.blocks import Section
+from tf_micle.report.study import Study
 from tf_micle.system.plurals import counted
 from tf_micle.system.written_whole import written_whole
 
 _FOLDER = pathlib.Path(__file__).parent
-_PICTURE_SIDE = 320
-
-
-@dataclasses.dataclass(frozen=True)
-class WrongCase:
-  """An item that the model got wrong.
-
-  Attributes:
-    image: uint8 (h, w, 3); of a bag, its first.
-    row: manifest row(s).
-    patient_id: the patient's pseudonym.
-    truth: what is true, such as a class name.
-    told: what the model said.
-    probability: what the model gave to the truth, in [0, 1].
-  """
-
-  image: np.ndarray
-  row: str
-  patient_id: str
-  truth: str
-  told: str
-  probability: float
 
 
 def write(
   path: str | os.PathLike,
+  study: Study,
   *,
-  result: dict,
-  predictions: Predictions,
-  wrong_cases: list[WrongCase] | tuple[WrongCase, ...] = (),
-  title_facts: dict | None = None,
-  warnings: list[str] | tuple[str, ...] = (),
-) -> None:
+  warnings: Sequence[str] = (),
+) -> list[Section]:
   """Writes report.html; a file that stands is replaced when complete.
 
   Args:
     path: of the page.
-    result: what `evaluate.evaluate` gave for `predictions`.
-    predictions: of one model on one split.
-    wrong_cases: the most wrong first.
-    title_facts: where the result comes from: text, number, None, or a list or
-      dict of such, by name, in the order to show. "data" titles the page;
-      "compared_with" names the other model.
+    study: what to report. Of its facts, which are text, number, None, or a
+      list or dict of such, in the order to show, "data" titles the page.
     warnings: what must be read before any number.
 
+  Returns:
+    The sections that the page shows.
+
   Raises:
-    ValueError: `result` is of other predictions.
+    ValueError: the result is of other predictions.
     OSError: the file cannot be written.
   """
-  _check(result, predictions)
-  facts = title_facts or {}
+  _check(study.result, study.predictions)
+  sections = report_sections.of(study)
   page = rendered(
     _FOLDER / "page.html",
-    title=facts.get("data"),
-    compared_with=facts.get("compared_with"),
-    counted=counted,
-    **report_sections.context(result, predictions),
-    wrong_cases=[_wrong_case(case) for case in wrong_cases],
-    facts={
-      name.replace("_", " ").capitalize(): _fact(value)
-      for name, value in facts.items()
-    },
+    title=study.facts.get("data"),
+    lead=lead(study),
+    sections=sections,
+    no_width=intervals.NO_WIDTH,
     warnings=warnings,
   )
   with written_whole(path) as file:
     file.write(page)
+  return sections
 
 
 def rendered(template: pathlib.Path, **context) -> str:
@@ -101,6 +69,7 @@ def rendered(template: pathlib.Path, **context) -> str:
     lstrip_blocks=True,
     finalize=_text,
   )
+  environment.filters["data_uri"] = charts.source
   css = (_FOLDER / "page.css").read_text(encoding="utf-8")
   text = template.read_text(encoding="utf-8")
   return environment.from_string(text).render(css=css, **context)
@@ -122,6 +91,18 @@ def _check(result, predictions):
     )
 
 
+def lead(study: Study) -> str:
+  """What was evaluated, in a sentence."""
+  unit, found = study.unit, study.result[study.unit]
+  of = f" of {counted(found['patients'], 'patient')}" * (unit != "patient")
+  each = "each present or absent" if study.findings else "one of which is true"
+  each += f" of each {unit}" * (not study.findings)
+  return (
+    f"{counted(found['items'], unit)}{of}, {found['labelled']:,} of them "
+    f"labelled; {counted(len(study.names), study.kind)}, {each}."
+  )
+
+
 def _text(value):
   """What HTML cannot hold (control and half characters) becomes a mark."""
   if not isinstance(value, str):
@@ -132,29 +113,3 @@ def _text(value):
   ).encode("utf-8", "replace")
   # Markup (the page's own) stays Markup, so that it is not escaped twice.
   return type(value)(shown.decode("utf-8"))
-
-
-def _fact(value):
-  if value is None:
-    return "not known"
-  if isinstance(value, dict):
-    return ", ".join(f"{name} {one}" for name, one in value.items())
-  if isinstance(value, (list, tuple)):
-    return ", ".join(str(one) for one in value) or "none"
-  return str(value)
-
-
-def _wrong_case(case):
-  picture = Image.fromarray(case.image)
-  picture.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE))
-  file = io.BytesIO()
-  picture.save(file, "JPEG", quality=88)
-  data = base64.b64encode(file.getvalue()).decode("ascii")
-  return {
-    "source": f"data:image/jpeg;base64,{data}",
-    "row": case.row,
-    "patient_id": case.patient_id,
-    "truth": case.truth,
-    "told": case.told,
-    "probability": report_tables.percent(round(case.probability, 3)),
-  }

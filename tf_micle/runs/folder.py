@@ -24,6 +24,13 @@ BEFORE = {
   "resnet_variant": "simclr",
   "linear_probe_steps": 0,
   "encoder_rate": 1.0,
+  "warmup_steps": None,
+  "mask_same_patient": False,
+  "decoupled_loss": False,
+  "views_per_bag": 2,
+  "micle_weight": None,
+  "pair_by": None,
+  "pair_across": None,
 }
 _KINDS = {dict: "object", list: "list"}
 _INDEX = re.compile(r"ckpt-([0-9]+)\.index")

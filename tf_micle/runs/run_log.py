@@ -25,10 +25,11 @@ class RunLog:
     Args:
       run_dir: the run's folder.
       first_step: where the run resumes; lines of later steps, written by a run
-        that was stopped before it saved them, are dropped.
+        that was stopped before it saved them, are dropped. At step 0 all are.
     """
     self._path = os.path.join(run_dir, run_folder.METRICS)
-    self._rows = [row for row in read(run_dir) if row["step"] <= first_step]
+    rows = read(run_dir) if first_step else []
+    self._rows = [row for row in rows if row["step"] <= first_step]
     self._write_rows()
     _forget_events(run_dir, first_step)
     self._writer = tf.summary.create_file_writer(os.fspath(run_dir))

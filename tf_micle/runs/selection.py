@@ -50,6 +50,10 @@ class Selection:
     if self._note(values):
       self._checkpoints.save()
 
+  def restore(self):
+    """Puts the best checkpoint's weights in place, if there is one."""
+    self._checkpoints.restore()
+
   @property
   def exhausted(self):
     """Whether it is time to stop early."""

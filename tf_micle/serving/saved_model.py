@@ -5,6 +5,7 @@ The graphs have preprocessing in them and need nothing but TensorFlow.
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from tf_micle.classifier.pooling import pad_bags
@@ -115,7 +116,9 @@ class ServedModel:
       return {
         "patient_ids": patients,
         "num_images": images_of,
-        **self._ranked(chances),
+        **self._ranked(
+          chances, "bag" if self._classifier.pooling else "patient"
+        ),
       }
 
     return {
@@ -132,9 +135,10 @@ class ServedModel:
       chances = self._classifier.bag_probabilities(features[:, None])
     else:
       chances = self._classifier.probabilities(features)
-    return {**self._ranked(chances), "embedding": features}
+    level = self._network.run.options.unit
+    return {**self._ranked(chances, level), "embedding": features}
 
-  def _ranked(self, chances):
+  def _ranked(self, chances, level):
     most = min(len(self._network.run.class_names), _MOST_TOP_CLASSES)
     top, places = tf.math.top_k(chances, most)
     names = tf.gather(tf.constant(self._network.run.class_names), places)
@@ -142,7 +146,21 @@ class ServedModel:
       "probabilities": chances,
       "top_classes": names,
       "top_probabilities": top,
+      **self._decided(chances, level),
     }
+
+  def _decided(self, chances, level):
+    """Returns 1 for classes that are called, else 0; -1 without a threshold.
+
+    Nothing where the run has no operating points.
+    """
+    points = self._network.points
+    if points is None:
+      return {}
+    thresholds = points.at(level)
+    called = tf.cast(chances, tf.float64) >= thresholds
+    undecided = tf.constant(np.isnan(thresholds))
+    return {"decisions": tf.where(undecided, -1, tf.cast(called, tf.int32))}
 
   def _patients(self, features, place, count):
     """Returns probabilities (p, classes) of images (n, f), as evaluation does.

@@ -59,6 +59,7 @@ def train(
   validate,
   stop,
   clock,
+  at_start=None,
   selection=None,
 ):
   """Trains from `schedule.first_step` to `last_step`, or until asked to stop.
@@ -73,6 +74,8 @@ def train(
       checkpoint. None: there is nothing to validate on.
     stop: an object whose `requested` turns true when the run is to end early.
     clock: `clock.Clock`; the first step ends it.
+    at_start: as `validate`, called before the first step of a new run; None:
+      such a run has no row of step 0.
     selection: `selection.Selection`, which may end the run early too, or None.
 
   Returns:
@@ -94,6 +97,9 @@ def train(
     images_per_step=schedule.images_per_step,
   )
   remaining = schedule.last_step - schedule.first_step
+  if at_start and not recorder.begin(at_start):
+    checkpoints.save()
+    return Trained(schedule.first_step, broken_off=True)
   if log.unvalidated and not recorder.catch_up():
     return Trained(schedule.first_step, broken_off=True)
   if remaining <= 0:
@@ -176,6 +182,13 @@ class _Recorder(tf.keras.callbacks.Callback):
     self.model.reset_metrics()
     self._logged_step, self._logged_time = self.step, time.monotonic()
 
+  def begin(self, measure):
+    """Logs what `measure` says of step 0; returns whether it was done."""
+    scores = self._unless_stopped(measure)
+    if scores is not None:
+      self._log.write(self.step, scores)
+    return scores is not None
+
   def catch_up(self):
     """Validates where a signal came before; returns whether it was done."""
     scores = self._scores()
@@ -189,11 +202,12 @@ class _Recorder(tf.keras.callbacks.Callback):
 
   def _scores(self):
     """Returns what the validation says, or None if a signal broke it off."""
-    if self._validate is None:
-      return {}
+    return self._unless_stopped(self._validate) if self._validate else {}
+
+  def _unless_stopped(self, measure):
     try:
-      return self._validate([_BreakOff(self._stop)])
-    except _BrokenOff:
+      return measure([BreakOff(self._stop)])
+    except BrokenOff:
       return None
 
   def _check_finite(self, finite, what):
@@ -213,23 +227,26 @@ class _Recorder(tf.keras.callbacks.Callback):
     )
 
 
-class _BrokenOff(Exception):
+class BrokenOff(Exception):
   """A signal came while the model was validated."""
 
 
-class _BreakOff(tf.keras.callbacks.Callback):
+class BreakOff(tf.keras.callbacks.Callback):
   """Ends a validation, which may take minutes, as soon as a signal comes."""
 
   def __init__(self, stop):
+    """Takes an object whose `requested` turns true."""
     super().__init__()
     self._stop = stop
 
   def on_test_batch_end(self, batch, logs=None):
+    """Raises `BrokenOff` if a signal came."""
     self._check()
 
   def on_predict_batch_end(self, batch, logs=None):
+    """Raises `BrokenOff` if a signal came."""
     self._check()
 
   def _check(self):
     if self._stop.requested:
-      raise _BrokenOff
+      raise BrokenOff

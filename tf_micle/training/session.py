@@ -81,7 +81,10 @@ class Plan:
     select_by: the score that picks the best checkpoint, or 'none'.
     early_stopping: validations without a better one to stop after; 0: never.
     picked_on: the data that pick the checkpoint, or None.
+    health: `health.checks.HealthChecks`, at step 0 and at checkpoints; or None.
     facts: what else to put down in `provenance.json`.
+    conclusion: what to draw from the best checkpoint at the end: has
+      `is_due(folder)` and `draw(folder, model, strategy, callbacks)`; or None.
   """
 
   source: Any
@@ -97,7 +100,9 @@ class Plan:
   select_by: str = "none"
   early_stopping: int = 0
   picked_on: Any = None
+  health: Any = None
   facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  conclusion: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -269,27 +274,22 @@ def _draw_views(session, plan, model, log):
 def _train(session, plan, model, parts, checkpoints, log, first_step):
   """Runs the steps that are left; returns an `Outcome`."""
   options, strategy = session.options, session.strategy
-  selection, validate = None, None
-  if plan.validate:
-
-    def validate(callbacks):
-      return plan.validate(model, strategy, callbacks)
-
-    if plan.select_by != "none":
-      rows = run_log.read(options.model_dir)
-      selection = Selection(
-        options.model_dir,
-        parts,
-        select_by=plan.select_by,
-        patience=plan.early_stopping,
-        rows=[row for row in rows if row["step"] <= first_step],
-      )
-  epoch = max(round(options.checkpoint_epochs * plan.steps_per_epoch), 1)
+  selection = None
+  rows = [r for r in run_log.read(options.model_dir) if r["step"] <= first_step]
+  if plan.validate and plan.select_by != "none":
+    selection = Selection(
+      options.model_dir,
+      parts,
+      select_by=plan.select_by,
+      patience=plan.early_stopping,
+      rows=rows,
+    )
+  at_start, validate = _measures(plan, model, strategy, first_step, rows)
   schedule = loop.Schedule(
     first_step=first_step,
     last_step=plan.train_steps,
     log_every=options.log_steps,
-    save_every=options.checkpoint_steps or epoch,
+    save_every=save_every(options, plan.steps_per_epoch),
     images_per_step=plan.images_per_step,
   )
   batches = strategy.distribute_datasets_from_function(
@@ -305,9 +305,63 @@ def _train(session, plan, model, parts, checkpoints, log, first_step):
       checkpoints=checkpoints,
       log=log,
       validate=validate,
+      at_start=at_start,
       selection=selection,
       stop=stop,
       clock=session.clock,
     )
     stopped = done.step < plan.train_steps or done.broken_off
-    return Outcome(done.step, stop.requested and stopped)
+    stopped = stop.requested and stopped
+    if plan.conclusion and not stopped:
+      stopped = _conclude(session, plan, model, selection, stop)
+    return Outcome(done.step, stopped)
+
+
+def _conclude(session, plan, model, selection, stop):
+  """Draws the conclusion; returns whether a signal broke it off."""
+  folder = session.options.model_dir
+  if not plan.conclusion.is_due(folder):
+    return False
+  if selection:
+    selection.restore()
+  try:
+    plan.conclusion.draw(folder, model, session.strategy, [loop.BreakOff(stop)])
+  except loop.BrokenOff:
+    return True
+  return False
+
+
+def save_every(options, steps_per_epoch):
+  """Returns the steps between checkpoints.
+
+  Args:
+    options: has `checkpoint_steps` and `checkpoint_epochs`.
+    steps_per_epoch: as in `Plan`.
+  """
+  epoch = max(round(options.checkpoint_epochs * steps_per_epoch), 1)
+  return options.checkpoint_steps or epoch
+
+
+def _measures(plan, model, strategy, first_step, rows):
+  """Returns what a new run calls at step 0, and a run at its checkpoints.
+
+  Each is None, or from Keras callbacks to a dict of scores.
+  """
+  if plan.health:
+    plan.health.resume(rows)
+
+  def validate(callbacks):
+    done = (model, strategy, callbacks)
+    scores = plan.validate(*done) if plan.validate else {}
+    step = int(tf.convert_to_tensor(model.optimizer.iterations))
+    if plan.health and plan.health.due(step, plan.train_steps):
+      scores = {**scores, **plan.health.check(step, *done)}
+    return scores
+
+  at_start = None
+  if plan.health and not first_step:
+
+    def at_start(callbacks):
+      return plan.health.begin(model, strategy, callbacks)
+
+  return at_start, validate if plan.validate or plan.health else None

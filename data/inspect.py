@@ -1,0 +1,172 @@
+r"""A look at records before training: text, and a page with pictures.
+
+  python -m data.inspect --data_dir=RECORDS \
+      --recipe=flags/recipes/derm_micle.flags
+
+docs/inspect.md tells all.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+
+from absl import flags
+
+from data import system_faults
+from data.images.worker_pool import WorkerDiedError, default_workers
+from data.problems import DataError, counted
+
+_DONE, _FAILED, _BAD_INPUT, _STOPPED = 0, 1, 2, 143
+_ROOT = pathlib.Path(__file__).parents[1]
+_ROWS_PRINTED = 8
+
+
+def define_flags() -> flags.FlagValues:
+  """Returns flags of this command alone; parsing them leaves no trace."""
+  values = flags.FlagValues()
+
+  def text(name, help_text):
+    flags.DEFINE_string(name, None, help_text, flag_values=values)
+
+  text("data_dir", "Folder that data.build_tfrecords wrote. Required.")
+  text("output", "The page. Default: RECORDS.inspect.html, beside the records.")
+  text(
+    "recipe",
+    "A flag file of run.py, as flags/recipes/derm_micle.flags: shows positive "
+    "pairs as the network would see them.",
+  )
+  flags.DEFINE_integer(
+    "workers", None, "Processes. Default: one a core.", 1, flag_values=values
+  )
+  flags.DEFINE_bool("help", False, "Shows this.", flag_values=values)
+  return values
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the command.
+
+  Args:
+    argv: program name and flags.
+
+  Returns:
+    The exit status: 0 done, whatever there is to worry about, 1 a failure, 2
+    bad use or bad input, 143 stopped.
+  """
+  values = define_flags()
+  try:
+    rest = values(list(argv))[1:]
+    if rest:
+      raise flags.Error(f"Expected flags only. Received: {' '.join(rest)!r}.")
+    if not values.help:
+      _check(values)
+  except flags.Error as error:
+    print(f"{error}\nSee --help.", file=sys.stderr)
+    return _BAD_INPUT
+  if values.help:
+    print(f"{__doc__}\n{values.get_help()}")
+    return _DONE
+  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+  try:
+    _inspect(values)
+  except DataError as error:
+    print(error, file=sys.stderr)
+    return _BAD_INPUT
+  except WorkerDiedError as error:
+    print(f"{error} Try fewer --workers.", file=sys.stderr)
+    return _FAILED
+  except OSError as error:
+    print(system_faults.reason(error), file=sys.stderr)
+    return _FAILED
+  except KeyboardInterrupt:
+    return _STOPPED
+  except Exception:
+    traceback.print_exc()
+    print("This is a fault of the program: please report it.", file=sys.stderr)
+    return _FAILED
+  return _DONE
+
+
+def _check(values):
+  """Raises what is wrong with the flags, all at once."""
+  wrong = []
+  if not values.data_dir:
+    wrong.append("Expected --data_dir, a folder of records. Received: nothing.")
+  if values.recipe and not os.path.isfile(values.recipe):
+    wrong.append(
+      f"Expected --recipe to be a file. Received: {values.recipe!r}."
+    )
+  folder = os.path.dirname(os.path.abspath(values.output or "."))
+  if not os.path.isdir(folder):
+    wrong.append(
+      f"Expected the folder of --output to be there. Received: {folder!r}."
+    )
+  if wrong:
+    raise flags.Error("\n".join(wrong))
+
+
+def _inspect(values):
+  from data.inspection import measured, near_duplicates, page, tables, worries
+  from data.records import dataset_json
+
+  description = dataset_json.load(values.data_dir)
+  pairs = values.recipe and _pairs(values, description)
+  m = measured.read(values.data_dir, values.workers or default_workers())
+  groups = near_duplicates.groups(m.signatures)
+  found = worries.worries(m, groups)
+  output = values.output
+  if not output:
+    output = f"{os.path.normpath(values.data_dir)}.inspect.html"
+  page.write(output, m, found, pairs)
+  for title, table in tables.tables(m):
+    print(f"{title}\n{table.rename_axis(None, axis=0).to_string()}\n")
+  print(f"In {output}: the same with pictures. Keep it as the records.\n")
+  print(f"{counted(len(found), 'worry').replace('worrys', 'worries')}:")
+  for worry in found:
+    print(f"- {worries.LEVELS[worry.level]}: {worry.text}")
+    more = len(worry.rows) - _ROWS_PRINTED
+    rows = [*worry.rows[:_ROWS_PRINTED], *[f"and {more} more"] * (more > 0)]
+    if rows:
+      print(f"    {'; '.join(rows)}")
+
+
+def _pairs(values, description):
+  """Returns a PNG of positive pairs, as `run.py` draws them under a recipe.
+
+  In a process of its own: what the device does to views is no part of `data`.
+  """
+  split = max(
+    description.splits,
+    key=lambda s: (s == "train", description.splits[s].images),
+  )
+  with tempfile.TemporaryDirectory() as folder:
+    path = os.path.join(folder, "pairs.png")
+    command = [
+      *(sys.executable, os.fspath(_ROOT / "run.py")),
+      f"--flagfile={values.recipe}",
+      f"--data_dir={values.data_dir}",
+      *("--mode=pretrain", f"--train_split={split}", f"--show_pairs={path}"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+      raise DataError(
+        f"Expected --recipe to be a flag file of run.py --mode=pretrain. "
+        f"Received: {values.recipe!r}. {done.stderr.strip()}"
+      )
+    return pathlib.Path(path).read_bytes()
+
+
+def _terminate(signum, frame):
+  del signum, frame
+  raise SystemExit(_STOPPED)
+
+
+if __name__ == "__main__":
+  signal.signal(signal.SIGTERM, _terminate)
+  sys.exit(main(sys.argv))

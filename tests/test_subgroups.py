@@ -1,0 +1,80 @@
+"""Subgroups of patients, and two sites: against metrics of each alone."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+from test_evaluation import study
+
+from tf_micle.evaluation import decisions, subgroups
+from tf_micle.evaluation import evaluate as evaluation
+from tf_micle.evaluation.predictions import by_patient
+
+
+def test_a_group_is_measured_alone_and_against_the_rest():
+  items = by_patient(study(patients=60))
+  inside = np.arange(60) % 2 == 0
+  thresholds = np.full(4, 0.3)
+  found = subgroups.measured(items, inside, thresholds, samples=40, seed=0)
+  alone, rest = items.take(inside), items.take(~inside)
+  area, other = (
+    sklearn_metrics.roc_auc_score(one.labels == 1, one.probabilities[:, 1])
+    for one in (alone, rest)
+  )
+  entry = found["melanoma"]
+  assert entry["auroc"]["value"] == pytest.approx(area)
+  assert entry["difference"]["auroc"]["value"] == pytest.approx(area - other)
+  rates = [
+    decisions.measured(one, thresholds, samples=5, seed=0)["melanoma"]
+    for one in (alone, rest)
+  ]
+  for name in ("sensitivity", "specificity"):
+    value, less = (rate[name]["value"] for rate in rates)
+    assert entry[name]["value"] == pytest.approx(value)
+    assert entry["difference"][name]["value"] == pytest.approx(value - less)
+  assert entry["positives"] == (alone.labels == 1).sum() == 10
+  # Nobody has this class, so that nothing is said.
+  assert set(found["rare"]) == {"positives", "negatives"}
+
+
+def test_a_group_whose_difference_is_known_is_covered():
+  """The same chance of a hit inside and outside: a true difference of 0."""
+  random = np.random.default_rng(0)
+  covered = []
+  for one in range(80):
+    labels = np.arange(80) % 2
+    chance = np.clip(0.5 + 0.2 * labels + random.normal(0, 0.2, 80), 0, 1)
+    ids = np.arange(80).astype(str)
+    items = study(
+      unit="patient",
+      class_names=("no", "yes"),
+      labels=labels,
+      probabilities=np.stack([1 - chance, chance], axis=1),
+      patient_id=ids,
+      bag_id=ids,
+      row=ids,
+      metadata={},
+    )
+    inside = random.random(80) < 0.4
+    found = subgroups.measured(
+      items, inside, np.full(2, 0.6), samples=100, seed=one
+    )
+    entry = found["yes"]["difference"]["auroc"]
+    covered.append(entry["low"] <= 0 <= entry["high"])
+  assert 0.86 <= np.mean(covered) <= 1
+
+
+def test_two_sites_differ_by_what_they_are_apart_with_a_wider_interval():
+  here, there = study(seed=0, patients=60), study(seed=5, patients=40)
+  evaluation.check(here, there, paired=False)
+  found = evaluation.evaluate(here, other=there, paired=False, samples=200)
+  alone = [
+    evaluation.evaluate(one, samples=200)["image"]["brier"]
+    for one in (here, there)
+  ]
+  entry = found["difference"]["image"]["brier"]
+  values = [one["value"] for one in alone]
+  assert entry["value"] == pytest.approx(values[0] - values[1])
+  assert found["paired"] is False
+  # Variances of two independent means add.
+  widths = [one["high"] - one["low"] for one in (*alone, entry)]
+  assert widths[2] == pytest.approx(np.hypot(*widths[:2]), rel=0.15)

@@ -1,0 +1,1 @@
+"""Health of a pretraining run: what its embeddings say without labels."""

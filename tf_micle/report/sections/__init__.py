@@ -1,0 +1,43 @@
+"""Sections of a report: each a file with `section(study)`, in this order."""
+
+from __future__ import annotations
+
+from tf_micle.report.sections import (
+  calibration,
+  checklists,
+  classes,
+  comparison,
+  confusion,
+  curves,
+  decisions,
+  groups,
+  methods,
+  net_benefit,
+  numbers,
+  provenance,
+  summary,
+  wrong,
+)
+
+_ORDER = (
+  summary,
+  numbers,
+  comparison,
+  decisions,
+  classes,
+  curves,
+  confusion,
+  calibration,
+  net_benefit,
+  groups,
+  wrong,
+  methods,
+  checklists,
+  provenance,
+)
+
+
+def of(study):
+  """Returns the `blocks.Section`s of a `study.Study` that have something."""
+  made = [one.section(study) for one in _ORDER]
+  return [one for one in made if one]

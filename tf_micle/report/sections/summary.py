@@ -1,0 +1,86 @@
+"""Section of the summary: the main numbers in plain words."""
+
+from __future__ import annotations
+
+from tf_micle.report import tables
+from tf_micle.report.blocks import Section, Text
+from tf_micle.system.plurals import counted
+
+# More classes than this are for the tables.
+_MOST = 5
+
+
+def section(study):
+  """Returns the `Section`."""
+  result = study.result
+  of = result["patient"]
+  asked = counted(result[study.unit]["items"], study.unit)
+  texts = [
+    f"The model was asked about {asked} of "
+    f"{counted(of['patients'], 'patient')}. What follows is per patient."
+  ]
+  area = of["mean_auroc"]
+  if area["value"] is not None:
+    texts.append(
+      f"Of a patient who has a {study.kind} and one who has not, it gives the "
+      f"first the higher probability in {_share(area)} of such pairs, averaged "
+      f"over {study.kinds}. Guessing would do so in 50%."
+    )
+  texts += _decisions(study)
+  texts += _calibration(study)
+  blocks = [Text(text) for text in texts]
+  return Section("summary", "In short", "In short", blocks, "prose")
+
+
+def _decisions(study):
+  found = study.result["patient"].get("decisions")
+  if not found:
+    return ["There are no thresholds that were fixed before these data came."]
+  rates = [
+    (name, one)
+    for name, one in found.items()
+    if one["sensitivity"]["value"] is not None
+  ]
+  rates.sort(key=lambda pair: -pair[1]["sensitivity"]["denominator"])
+  data = study.result["operating_points"]["data"]
+  lines = [
+    f"{name}: with the threshold chosen on {data} it finds "
+    f"{_counts(one['sensitivity'])} who have it, and leaves "
+    f"{_counts(one['specificity'])} who have not."
+    for name, one in rates[:_MOST]
+  ]
+  if len(rates) > _MOST:
+    lines.append(f"{len(rates) - _MOST} more are in the tables.")
+  return lines
+
+
+def _calibration(study):
+  """Names the classes whose slope is surely not 1."""
+  found = {"too extreme": [], "not extreme enough": []}
+  for name, one in study.result["patient"]["calibration"].items():
+    low, high = one["slope"]["low"], one["slope"]["high"]
+    if low is not None and high < 1:
+      found["too extreme"].append(name)
+    elif low is not None and low > 1:
+      found["not extreme enough"].append(name)
+  return [
+    f"Its probabilities are {what} for {', '.join(names)} (calibration slope)."
+    for what, names in found.items()
+    if names
+  ]
+
+
+def _counts(entry):
+  counts = f"{entry['numerator']:,} of {entry['denominator']:,}"
+  if entry["value"] is None:
+    return counts
+  return f"{counts} ({_share(entry, '; 95% interval {}')})"
+
+
+def _share(entry, interval=" (95% interval {})"):
+  value, low, high = (entry[key] for key in ("value", "low", "high"))
+  text = tables.percent(round(value, 3))
+  if low is None:
+    return text
+  ends = (tables.percent(round(end, 3)) for end in (low, high))
+  return text + interval.format(" to ".join(ends))

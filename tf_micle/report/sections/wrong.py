@@ -1,0 +1,48 @@
+"""Section of the most wrong cases, as pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+from PIL import Image
+
+from tf_micle.report import tables
+from tf_micle.report.blocks import Cases, Cell, Section, Text
+
+_SIDE = 320
+
+
+def section(study):
+  """Returns the `Section`; None where nothing is wrong."""
+  if not study.wrong_cases:
+    return None
+  first = ", each by its first image" if study.unit == "bag" else ""
+  words = (
+    f"The {study.unit}s to whose truth the model gave the lowest probability"
+    f"{first}. Look for wrong labels, poor pictures, and what the model cannot "
+    "see. This page holds pictures of patients: keep it as you keep theirs."
+  )
+  cases = [_case(case) for case in study.wrong_cases]
+  return Section(
+    "wrong", "Most wrong", "Most wrong", [Text(words), Cases(cases)]
+  )
+
+
+def _case(case):
+  picture = Image.fromarray(case.image)
+  picture.thumbnail((_SIDE, _SIDE))
+  file = io.BytesIO()
+  picture.save(file, "JPEG", quality=88)
+  data = base64.b64encode(file.getvalue()).decode("ascii")
+  given = tables.percent(round(case.probability, 3))
+  return (
+    f"data:image/jpeg;base64,{data}",
+    f"Manifest row {case.row}: truth {case.truth}, model {case.told}",
+    {
+      "Truth": Cell(case.truth, f"given {given}"),
+      "Model": Cell(case.told),
+      "Row": Cell(case.row),
+      "Patient": Cell(case.patient_id, css="pseudonym"),
+    },
+  )

@@ -1,0 +1,95 @@
+"""Study: what the sections of a report take their numbers from."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_micle.evaluation.predictions import Predictions, at_level
+from tf_micle.report import tables
+
+
+@dataclasses.dataclass(frozen=True)
+class WrongCase:
+  """An item that the model got wrong.
+
+  Attributes:
+    image: uint8 (h, w, 3); of a bag, its first.
+    row: manifest row(s).
+    patient_id: the patient's pseudonym.
+    truth: what is true, such as a class name.
+    told: what the model said.
+    probability: what the model gave to the truth, in [0, 1].
+  """
+
+  image: np.ndarray
+  row: str
+  patient_id: str
+  truth: str
+  told: str
+  probability: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+  """An evaluation, and the words for it.
+
+  Attributes:
+    result: what `evaluate.evaluate` gave for `predictions`.
+    predictions: of one model on one split.
+    wrong_cases: the most wrong first.
+    facts: where the result comes from, by name.
+  """
+
+  result: dict
+  predictions: Predictions
+  wrong_cases: Sequence[WrongCase] = ()
+  facts: dict = dataclasses.field(default_factory=dict)
+
+  @property
+  def findings(self) -> bool:
+    """Whether classes are findings, each there or not."""
+    return self.result["task"] == "multi_label"
+
+  @property
+  def kind(self) -> str:
+    """What a class is called."""
+    return "finding" if self.findings else "class"
+
+  @property
+  def kinds(self) -> str:
+    """What classes are called."""
+    return "findings" if self.findings else "classes"
+
+  @property
+  def unit(self) -> str:
+    """What an item is."""
+    return self.result["unit"]
+
+  @property
+  def names(self) -> list[str]:
+    """The C class names."""
+    return self.result["class_names"]
+
+  @functools.cached_property
+  def at(self) -> dict[str, Predictions]:
+    """The predictions at each level, the items' first."""
+    levels = dict.fromkeys((self.unit, "patient"))
+    return {level: at_level(level, self.predictions) for level in levels}
+
+  @property
+  def specificity(self) -> str:
+    """That at which sensitivity is read, as text."""
+    return tables.percent(self.result["specificity"])
+
+  @property
+  def interval(self) -> str:
+    """The coverage of intervals, as text."""
+    return tables.percent(self.result["bootstrap"]["level"])
+
+  def column(self, text: str) -> str:
+    """The name of a column of values with intervals."""
+    return f"{text}, {self.interval} interval"
