@@ -127,7 +127,8 @@ class Runner:
 
   def _evaluated(self, job, picked):
     """Returns what run.py says of where an evaluation is, and of what run."""
-    with open(log_path(self._folder, job), encoding="utf-8") as file:
+    path = log_path(self._folder, job)
+    with open(path, encoding="utf-8", errors="replace") as file:
       found = _EVALUATED.findall(file.read())
     name = os.path.basename(found[-1]) if found else None
     return {"picked": picked, "folder": name}
