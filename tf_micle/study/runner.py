@@ -194,7 +194,9 @@ def log_path(folder: str, job) -> str:
 def _last_line(path):
   with open(path, encoding="utf-8", errors="replace") as file:
     lines = [line.strip() for line in file if line.strip()]
-  return lines[-1] if lines else "(nothing was printed)"
+  # What run.py says after a traceback is not the reason.
+  told = [line for line in lines if not line.startswith("This is a fault of")]
+  return told[-1] if told else "(nothing was printed)"
 
 
 def _ends_with_parent():
