@@ -248,7 +248,10 @@ def evaluate(options, problems):
       own_data=reader.is_own_data(options, trained),
     )
   print(summary)
-  print(f"In {folder}: report.html, metrics.json, predictions.csv")
+  print(
+    f"In {folder}: report.html, metrics.json, predictions.csv, model_card.md, "
+    "tables/, figures/"
+  )
   return DONE
 
 

@@ -156,6 +156,8 @@ def test_thresholds_do_not_move_when_the_test_split_changes(clinic, tuned):
       expected = points.thresholds[level][name]
       assert rates[0]["threshold"] == rates[1]["threshold"] == expected
   assert (tuned / operating_points.FILE_NAME).read_bytes() == kept
+  assert (folder / "model_card.md").exists()
+  assert list((folder / "figures").glob("*.svg"))
   assert "Decisions at fixed thresholds" in (folder / "report.html").read_text()
 
 

@@ -290,3 +290,16 @@ def test_tables_and_figures_go_into_files_for_a_paper(tmp_path):
   assert "\\<run\\>" in card
   value = result["patient"]["top1"]["value"]
   assert f"| Top-1 accuracy | {value:.3f} |" in card
+
+
+def test_the_cohort_counts_who_counts(page):
+  predictions = findings()
+  _, shown = page(predictions)
+  text = shown.text.split("Flow and cohort From")[1]
+  labels = predictions.labels
+  stated = np.isin(labels, (0, 1)).any(axis=1)
+  uncertain = (labels == -1).any(axis=1) & ~stated
+  none = 60 - stated.sum() - uncertain.sum()
+  counts = [f"{count} of 60" for count in (uncertain.sum(), none, stated.sum())]
+  assert f"Bags 60 {' '.join(counts)}" in text
+  assert "Bags a patient, median (range) 2 (2 to 2)" in text

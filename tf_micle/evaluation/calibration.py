@@ -190,7 +190,9 @@ def _logistic(x, target, weights, *, slope=True, start=_START):
     # Newton may overshoot far from the solution.
     size = np.maximum(1, np.hypot(*step) / 2)
     a, b = a + step[0] / size, b + step[1] / size
-    if np.nanmax(np.hypot(*step), initial=0) < 1e-7:
+    # Newton's next step would be its square; those that run away count not.
+    moving = (np.abs(a) <= _MOST) & (np.abs(b) <= _MOST)
+    if not (np.hypot(*step)[moving] > 1e-4).any():
       break
   apart = (np.abs(a) > _MOST) | (np.abs(b) > _MOST)
   positives, total = weights @ target, weights.sum(axis=1)

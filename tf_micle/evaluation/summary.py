@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tf_micle.evaluation import intervals
+from tf_micle.evaluation import decisions, intervals
 
 
 def summary(result: dict) -> str:
@@ -28,5 +28,14 @@ def summary(result: dict) -> str:
         lines.append(f"{level:<16}{name:<20}{value:>8}  {low} to {high}{mark}")
   if any(line.endswith("*") for line in lines):
     lines.append(f"* {intervals.NO_WIDTH}")
+  for name, found in (result["patient"].get("decisions") or {}).items():
+    rates = ", ".join(
+      f"{rate} {found[rate]['numerator']}/{found[rate]['denominator']}"
+      for rate in decisions.RATES
+    )
+    if found["threshold"] is not None:
+      lines.append(
+        f"{name}, patients at the fixed {found['threshold']:.3f}: {rates}"
+      )
   notes = dict.fromkeys(result["notes"])
   return "\n".join([*lines, *(f"- {note}" for note in notes)])

@@ -21,6 +21,12 @@ from tf_micle.system.input_error import InputError
 from tf_micle.system.plurals import counted
 
 _WRONG_CASES = 24
+_STAGES = {
+  "unknown": "whom_it_saw_is_not_known",
+  "pretrain": "pretrained_on",
+  "finetune": "fine_tuned_on",
+  "select": "picked_on",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +109,11 @@ def run(mode, strategy, data, problems, *, own_data):
     **provenance.software(),
     "model": os.path.normpath(mode.model_dir),
     "checkpoint": os.path.basename(network.checkpoint),
-    "trained_on": [one.data for one in tuned.trained_on],
+    **{
+      name: [one.data for one in tuned.trained_on if one.stage == stage]
+      for stage, name in _STAGES.items()
+      if any(one.stage == stage for one in tuned.trained_on)
+    },
     "started_from": initial_weights.described(mode.model_dir),
   }
   if other:

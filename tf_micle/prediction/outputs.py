@@ -104,7 +104,10 @@ def place(mode, files, class_names, unit):
       table,
       mode.output,
       floats=[f"probability_{name}" for name in class_names],
-      integers=["row"] * (unit == "image"),
+      integers=[
+        *(["row"] * (unit == "image")),
+        *(f"decision_{name}" for name in class_names),
+      ],
     )
     os.remove(table)
   else:

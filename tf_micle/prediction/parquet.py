@@ -30,7 +30,8 @@ def from_csv(source, path, *, floats, integers):
   Args:
     source: the CSV file, with a header, in UTF-8.
     path: the file to write; it takes this name when complete.
-    floats, integers: names of such columns; all others hold texts.
+    floats, integers: names of such columns, where they are there; all others
+      hold texts.
   """
   import pyarrow
   from pyarrow import csv as arrow_csv
@@ -38,11 +39,11 @@ def from_csv(source, path, *, floats, integers):
 
   with open(source, encoding="utf-8", newline="") as file:
     header = next(csv.reader(file))
-  types = {
-    **dict.fromkeys(header, pyarrow.string()),
+  kinds = {
     **dict.fromkeys(floats, pyarrow.float64()),
     **dict.fromkeys(integers, pyarrow.int64()),
   }
+  types = {name: kinds.get(name, pyarrow.string()) for name in header}
   reader = arrow_csv.open_csv(
     source,
     parse_options=arrow_csv.ParseOptions(newlines_in_values=True),

@@ -36,6 +36,7 @@ def write(path: str | os.PathLike, study: Study, flags: dict) -> None:
   measured = [
     (name, tables.measured(result["patient"].get(key)))
     for key, (name, _, _) in tables.scalars(result).items()
+    if key in result["patient"]
   ]
   text = template.render(
     model=facts.get("model", "not known"),

@@ -6,6 +6,7 @@ from tf_micle.report.sections import (
   calibration,
   checklists,
   classes,
+  cohort,
   comparison,
   confusion,
   curves,
@@ -21,6 +22,7 @@ from tf_micle.report.sections import (
 
 _ORDER = (
   summary,
+  cohort,
   numbers,
   comparison,
   decisions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tf_micle.evaluation.evaluation_notes import FEW_PATIENTS
 from tf_micle.report import tables
 from tf_micle.report.blocks import Section, Text
 from tf_micle.system.plurals import counted
@@ -45,7 +46,7 @@ def _decisions(study):
   data = study.result["operating_points"]["data"]
   lines = [
     f"{name}: with the threshold chosen on {data} it finds "
-    f"{_counts(one['sensitivity'])} who have it, and leaves "
+    f"{_counts(one['sensitivity'])} who have it, and rightly leaves "
     f"{_counts(one['specificity'])} who have not."
     for name, one in rates[:_MOST]
   ]
@@ -56,6 +57,8 @@ def _decisions(study):
 
 def _calibration(study):
   """Names the classes whose slope is surely not 1."""
+  if study.result["patient"]["labelled"] < FEW_PATIENTS:
+    return []
   found = {"too extreme": [], "not extreme enough": []}
   for name, one in study.result["patient"]["calibration"].items():
     low, high = one["slope"]["low"], one["slope"]["high"]
