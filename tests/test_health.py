@@ -156,8 +156,11 @@ AT_START = {
   ],
 )
 def test_the_verdict_is_against_step_0(changes, expected):
-  line = verdict.line({**AT_START, **changes}, AT_START, "random weights")
+  found = {**AT_START, **changes}
+  line = verdict.line(found, AT_START, "random weights", 100)
+  early = verdict.line(found, AT_START, "random weights", 99)
   assert line.startswith(expected)
+  assert not early.startswith("collapsing")
   assert ("--learning_rate" in line) == expected.startswith("collapsing")
 
 
@@ -261,7 +264,7 @@ def test_what_learns_and_what_collapses_is_told(caplog):
 
   def verdict_of_now():
     caplog.clear()
-    health.check(1, model, strategy, [])
+    health.check(100, model, strategy, [])
     return caplog.text
 
   assert "no better than random weights yet" in verdict_of_now()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import tqdm
 
-from data.images.dicom import is_dicom
+from data.images.dicom import is_dicom, is_read
 from data.images.pillow_decoding import BadImageError, explained, read_head
 from data.images.worker_pool import WorkerPool, default_workers
 from data.problems import InputError, Problem, counted
@@ -96,6 +96,9 @@ def write_manifest(
 
 
 def _problems(folder: str, output: str) -> Iterator[Problem]:
+  if not is_read():
+    message = "Expected Python 3.10 or later, which pydicom 3 is for."
+    yield Problem("bad option", f"--from_dicom: {message}")
   if not os.path.isdir(folder):
     message = f"Expected a folder. Received: {folder!r}, which is none."
     yield Problem("bad option", f"--from_dicom: {message}")

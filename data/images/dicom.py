@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import zlib
 from typing import NamedTuple
 
@@ -46,8 +47,15 @@ def is_dicom(head: bytes) -> bool:
   return (kind.isalpha() and kind.isupper()) or implicit
 
 
+def is_read() -> bool:
+  """Tells whether DICOM can be read: pydicom 3 is for Python 3.10 and later."""
+  return importlib.util.find_spec("pydicom") is not None
+
+
 def advice(head: bytes) -> str | None:
   """Returns what to do with a medical file that is not read, or None."""
+  if is_dicom(head) and not is_read():
+    return "it is DICOM, which is read with Python 3.10 or later: pydicom 3"
   if head[:1] == b"\x30" and _ENVELOPE in head[:32]:
     return "it is encrypted (a secure DICOM file, PKCS#7): decrypt it first"
   if head[:2] == b"\x1f\x8b":

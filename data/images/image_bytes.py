@@ -64,7 +64,7 @@ def check_header(path: str | os.PathLike) -> dicom.FileFacts:
     BadImageError: it is no image, or one that cannot be stored (several
       pages, floating-point pixels, a DICOM file of a form that is not read).
   """
-  if dicom.is_dicom(read_head(path)):
+  if dicom.is_dicom(read_head(path)) and dicom.is_read():
     from data.images import dicom_header  # Imports pydicom.
 
     return dicom_header.check(path)

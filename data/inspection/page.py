@@ -57,8 +57,11 @@ def write(
     ],
   )
   partial = f"{os.fspath(path)}.writing"
-  pathlib.Path(partial).write_text(page, encoding="utf-8", errors="replace")
-  os.replace(partial, path)
+  try:
+    pathlib.Path(partial).write_text(page, encoding="utf-8", errors="replace")
+    os.replace(partial, path)
+  finally:  # A full disk leaves nothing behind.
+    pathlib.Path(partial).unlink(missing_ok=True)
 
 
 def _sheets(m):

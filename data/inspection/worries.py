@@ -151,7 +151,9 @@ def _shifts(m) -> Iterator[Worry]:
   sites = {c: v for c, v in m.metadata.items() if _SITE.search(c)}
   label = {"label": m.labels} if m.labels.ndim == 1 else {}
   for name, groups in {"split": split, **sites}.items():
-    for group, size in differences.of_means(m.images["mean"], groups, patient):
+    for group, size in _largest(
+      differences.of_means(m.images["mean"], groups, patient)
+    ):
       yield Worry(
         _SERIOUS,
         f"Images of {name} {group!r} are {'brighter' if size > 0 else 'darker'}"
@@ -161,12 +163,19 @@ def _shifts(m) -> Iterator[Worry]:
       )
     mixed = {**label, **m.metadata} if name == "split" else label
     for column, values in mixed.items():
-      for group, size in differences.of_shares(values, groups, patient):
+      for group, size in _largest(
+        differences.of_shares(values, groups, patient)
+      ):
         yield Worry(
           _SERIOUS,
           f"Patients of {name} {group!r} have another mix of {column} than all "
           f"others: {size:.0%} of them would have to change.",
         )
+
+
+def _largest(found):
+  """Returns the largest difference, in a list; it makes others look one."""
+  return sorted(found, key=lambda one: -abs(one[1]))[:1]
 
 
 def _shapes(m) -> Iterator[Worry]:

@@ -89,7 +89,7 @@ class HealthChecks:
     reference = self._reference
     if reference and reference.get(_SET) != self._held_out().checksum:
       reference = None
-    line = verdict.line(found, reference, self._begun)
+    line = verdict.line(found, reference, self._begun, step)
     logging.info("Health at step %d: %s", step, line)
     return _with_prefix(found)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from tf_micle.health import spread
 
-# As in lightly's and DINO's protocols for small sets.
+# Neighbours: few, as held-out images are few; a choice that was not tuned.
 K = 20
 
 

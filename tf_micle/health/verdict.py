@@ -8,6 +8,8 @@ import math
 # (a uniformity of -0.04), so that only a fall below step 0 tells of a collapse.
 _POINT = {"uniformity": 0.0, "rankme": 1.0}
 _COLLAPSED, _ERRORS = 0.25, 2.0
+# BatchNorm's moving statistics, which views are seen by, settle first.
+_SETTLED = 100
 _WORDS = {
   "retrieval_map": "same-patient retrieval",
   "recall_at_1": "recall@1",
@@ -19,18 +21,19 @@ _WORDS = {
 }
 
 
-def line(found, reference, begun):
+def line(found, reference, begun, step):
   """Returns a plain line: the verdict, and what it rests on.
 
   Args:
     found: dict of what `checks.measure` returned.
     reference: the same of step 0, or None.
     begun: what the run began with: 'random weights'.
+    step: steps done; the first ones cannot tell of a collapse.
   """
   gains = _gains(found, reference or {})
   if reference is None:
     say = "no verdict, as these images were not measured at step 0"
-  elif fallen := _fallen(found, reference):
+  elif step >= _SETTLED and (fallen := _fallen(found, reference)):
     say = (
       f"collapsing: {', '.join(fallen)}; do look at positive_pairs.png, then "
       "begin anew with a lower --learning_rate or a longer --warmup_epochs"

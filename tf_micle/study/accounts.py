@@ -26,7 +26,7 @@ def sections_of(folder, study, jobs, cells, journal) -> list[Section]:
   """
   settings = Table(
     "Settings of fine-tuning",
-    ["Arm", "Setting", f"Mean {study.select_by} on validation", "Picked"],
+    ["Arm", "Setting", f"{study.select_by} on validation, mean", "Picked"],
     list(_settings(folder, study, cells, journal)),
   )
   hours = sum(journal.seconds(job.name) for job in jobs) / 3600

@@ -127,7 +127,8 @@ class Runner:
 
   def _evaluated(self, job, picked):
     """Returns what run.py says of where an evaluation is, and of what run."""
-    with open(log_path(self._folder, job), encoding="utf-8") as file:
+    path = log_path(self._folder, job)
+    with open(path, encoding="utf-8", errors="replace") as file:
       found = _EVALUATED.findall(file.read())
     name = os.path.basename(found[-1]) if found else None
     return {"picked": picked, "folder": name}
@@ -193,7 +194,9 @@ def log_path(folder: str, job) -> str:
 def _last_line(path):
   with open(path, encoding="utf-8", errors="replace") as file:
     lines = [line.strip() for line in file if line.strip()]
-  return lines[-1] if lines else "(nothing was printed)"
+  # What run.py says after a traceback is not the reason.
+  told = [line for line in lines if not line.startswith("This is a fault of")]
+  return told[-1] if told else "(nothing was printed)"
 
 
 def _ends_with_parent():
