@@ -7,6 +7,7 @@ import tiny
 
 from tf_micle.classifier import supervised
 from tf_micle.classifier.build import build_classifier
+from tf_micle.evaluation import calibration
 from tf_micle.views import photometry
 
 WORDS = {"num_classes": 3, "steps_per_epoch": 10, "train_steps": 10}
@@ -186,6 +187,17 @@ def test_probabilities(task):
     model.bag_probabilities(features, mask),
     model.probabilities((features[:, 0] + features[:, 2]) / 2),
     rtol=1e-5,
+  )
+  # Calibrated as evaluation fits it, from probabilities alone.
+  fitted = {"scale": [0.5, 0.5, 0.5], "shift": [0.0, 0.0, 0.0]}
+  if task == "multi_label":
+    fitted = {"scale": [0.5, 1.0, 2.0], "shift": [0.1, 0.0, -0.3]}
+  raw = model.probabilities(rows).numpy().astype(np.float64)
+  model.calibrate(**fitted)
+  np.testing.assert_allclose(
+    model.probabilities(rows),
+    calibration.apply(fitted, raw, task),
+    rtol=1e-4,
   )
 
 

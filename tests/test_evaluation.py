@@ -9,7 +9,7 @@ from scipy import stats as scipy_stats
 from sklearn import metrics as sklearn_metrics
 
 from tf_micle.evaluation import evaluate as evaluation
-from tf_micle.evaluation import metrics
+from tf_micle.evaluation import metrics, scoring
 from tf_micle.evaluation import saved as saved_files
 from tf_micle.evaluation.predictions import Predictions
 from tf_micle.evaluation.summary import summary
@@ -334,3 +334,21 @@ def test_point_values_are_flat_and_defined():
   assert {"top1", "balanced_accuracy", "mean_auroc", "brier"} < set(found)
   none = evaluation.point_values(np.full(3, -1), np.full((3, 4), 0.25))
   assert none == {}
+
+
+def test_the_most_wrong_are_of_every_class_and_of_each_patient_once():
+  table = study()  # Three images a patient, all of one class.
+  found = scoring.most_wrong(table, 6)
+  truth = table.probabilities[np.arange(72), table.labels]
+  wrong = table.probabilities.argmax(axis=1) != table.labels
+  expected = []
+  for c in range(3):
+    worst = {}
+    for item in np.flatnonzero(wrong & (table.labels == c)):
+      patient = table.patient_id[item]
+      if patient not in worst or truth[item] < truth[worst[patient]]:
+        worst[patient] = item
+    own = sorted(worst.values(), key=lambda item: truth[item])[:2]
+    expected += [(item, c, truth[item]) for item in own]
+  assert len(expected) == 6
+  assert found == expected

@@ -137,12 +137,19 @@ def test_a_signal_breaks_a_validation_off(finetune, tmp_path, monkeypatch):
   # The validation of step 2, that again, the one of step 4, and that again.
   for quiet, step in ((0, 2), (0, 2), (1, 4), (0, 4)):
     with monkeypatch.context() as patch:
-      patch.setattr(training_loop._BreakOff, "_check", _signal_after(quiet))
+      patch.setattr(training_loop.BreakOff, "_check", _signal_after(quiet))
       assert finetune("parts") == run.STOPPED
     row = run_log.read(tmp_path / "parts")[-1]
     assert row["step"] == step
     assert not any(name.startswith("validation_") for name in row)
+  # The choice of thresholds, after the validation.
+  points = tmp_path / "parts" / "operating_points.json"
+  with monkeypatch.context() as patch:
+    patch.setattr(training_loop.BreakOff, "_check", _signal_after(1))
+    assert finetune("parts") == run.STOPPED
+  assert not points.exists()
   assert finetune("parts") == run.DONE
+  assert points.exists()
   assert_same(tmp_path / "whole", tmp_path / "parts")
   assert best(tmp_path / "whole") == best(tmp_path / "parts")
 
@@ -162,7 +169,7 @@ def test_a_signal_breaks_a_health_check_off(
   # The check of step 0, then that of the last step, 2.
   for quiet, rows in ((0, []), (1, [0, 1, 2])):
     with monkeypatch.context() as patch:
-      patch.setattr(training_loop._BreakOff, "_check", _signal_after(quiet))
+      patch.setattr(training_loop.BreakOff, "_check", _signal_after(quiet))
       assert pretrain("parts") == run.STOPPED
     assert [row["step"] for row in run_log.read(tmp_path / "parts")] == rows
   assert not any(
@@ -182,7 +189,7 @@ def _signal_after(quiet):
       left[0] -= 1
       return
     self._stop.requested = True
-    raise training_loop._BrokenOff
+    raise training_loop.BrokenOff
 
   return check
 

@@ -14,7 +14,7 @@ from test_evaluation import study
 
 import run
 from data.builder import build
-from tf_micle.evaluation import decisions, operating_points
+from tf_micle.evaluation import calibration, decisions, operating_points
 from tf_micle.evaluation.predictions import by_patient
 
 
@@ -135,6 +135,7 @@ def test_thresholds_do_not_move_when_the_test_split_changes(clinic, tuned):
   other = {"a": "b", "b": "a"}
   for row in rows:  # All labels of the test split are turned round.
     row[2] = other.get(row[2], row[2]) if row[3] == "test" else row[2]
+  rows.remove([row for row in rows if row[3] == "test"][0])
   clinics.write_manifest(clinic / "other.csv", rows[1:], 4)
   build.build(
     build.BuildOptions(
@@ -147,7 +148,16 @@ def test_thresholds_do_not_move_when_the_test_split_changes(clinic, tuned):
     )
   )
   one, folder = evaluated(tuned, eval_split="test")
-  two, _ = evaluated(tuned, eval_split="test", data_dir=clinic / "other")
+  two, other_folder = evaluated(
+    tuned, eval_split="test", data_dir=clinic / "other", compare=folder
+  )
+  # Of two data sets the difference is not paired, and who is in both is said.
+  assert two["paired"] is False
+  difference = two["difference"]["patient"]["brier"]["value"]
+  values = [found["patient"]["brier"]["value"] for found in (two, one)]
+  assert difference == pytest.approx(values[0] - values[1])
+  assert any("2 patients are in both data sets" in n for n in two["notes"])
+  assert "unpaired" in (other_folder / "report.html").read_text()
   for level in ("image", "patient"):
     # What is measured has changed all the same.
     assert one[level]["brier"] != two[level]["brier"]
@@ -196,10 +206,22 @@ def test_a_run_without_thresholds_works_and_says_so(
   assert predict() == run.DONE
   assert operating_points.MISSING in caplog.text
   assert "decision_a" not in clinics.read(tmp_path / "out.csv")[0]
-  # How to get them, as the line says.
-  clinics.fine_tuned(clinic, older, operating_point="specificity=0.5")
+  plain = clinics.read(tmp_path / "out.csv")
+  # How to get them, as the line says; with a calibration, this time.
+  given = {"operating_point": "specificity=0.5", "calibrate": True}
+  clinics.fine_tuned(clinic, older, **given)
   again, before = (operating_points.read(one) for one in (older, tuned))
-  for level, found in again.thresholds.items():
-    assert found == pytest.approx(before.thresholds[level], abs=1e-5)
+  assert again.thresholds.keys() == before.thresholds.keys()
+  (tmp_path / "out.csv").unlink()
+  assert predict() == run.DONE
+  for one, other in zip(plain, clinics.read(tmp_path / "out.csv")):
+    raw, found = (
+      np.array([[float(row[f"probability_{name}"]) for name in "ab"]])
+      for row in (one, other)
+    )
+    expected = calibration.apply(again.calibration, raw, "multi_class")
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    called = found[0, 0] >= again.thresholds["image"]["a"]
+    assert other["decision_a"] == str(int(called))
   assert predict(unit="bag", output=tmp_path / "b.csv") == run.BAD_USE
   assert "--unit=image or patient" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+
 import numpy as np
 
 from tf_micle.classifier.pooling import pad_bags
@@ -187,8 +189,10 @@ def most_wrong(predictions, count):
     count: how many, at most.
 
   Returns:
-    A list of (item, class, probability of what is true), the most wrong first;
-    only such items whose label is not the one that the model favours.
+    A list of (item, class, probability of what is true), class by class, in
+    each the most wrong first; only such items whose label is not the one that
+    the model favours. Classes have equally many where they can, and a patient
+    is there once a class.
   """
   labels, probabilities = predictions.labels, predictions.probabilities
   if predictions.task == "multi_class":
@@ -204,8 +208,16 @@ def most_wrong(predictions, count):
     least = true.min(axis=1)
     wrong = np.flatnonzero(least < 0.5)
     found = zip(wrong, classes[wrong], least[wrong])
-  ordered = sorted(found, key=lambda case: case[2])[:count]
-  return [(int(item), int(c), float(p)) for item, c, p in ordered]
+  ranked, ranks, seen = [], collections.Counter(), set()
+  for item, c, p in sorted(found, key=lambda case: case[2]):
+    patient = predictions.patient_id[item], c
+    if patient not in seen:
+      ranked.append((ranks[c], int(item), int(c), float(p)))
+      ranks[c] += 1
+      seen.add(patient)
+  # The worst of each class before the second worst of any.
+  chosen = sorted(ranked, key=lambda one: one[0])[:count]
+  return sorted((one[1:] for one in chosen), key=lambda one: one[1:])
 
 
 def _items(table, unit):

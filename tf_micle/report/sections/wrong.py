@@ -8,7 +8,7 @@ import io
 from PIL import Image
 
 from tf_micle.report import tables
-from tf_micle.report.blocks import Cases, Cell, Section, Text
+from tf_micle.report.blocks import Cases, Cell, Heading, Section, Text
 
 _SIDE = 320
 
@@ -20,13 +20,17 @@ def section(study):
   first = ", each by its first image" if study.unit == "bag" else ""
   words = (
     f"The {study.unit}s to whose truth the model gave the lowest probability"
-    f"{first}. Look for wrong labels, poor pictures, and what the model cannot "
-    "see. This page holds pictures of patients: keep it as you keep theirs."
+    f"{first}, by what is true, and of each patient one. Look for wrong "
+    "labels, poor pictures, and what the model cannot see. This page holds "
+    "pictures of patients: keep it as you keep theirs."
   )
-  cases = [_case(case) for case in study.wrong_cases]
-  return Section(
-    "wrong", "Most wrong", "Most wrong", [Text(words), Cases(cases)]
-  )
+  blocks = [Text(words)]
+  by_truth = {}
+  for case in study.wrong_cases:
+    by_truth.setdefault(case.truth, []).append(_case(case))
+  for truth, cases in by_truth.items():
+    blocks += [Heading(truth), Cases(cases)]
+  return Section("wrong", "Most wrong", "Most wrong", blocks)
 
 
 def _case(case):
