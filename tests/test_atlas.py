@@ -199,7 +199,7 @@ def test_the_page_works_in_a_browser_and_escapes_all(tmp_path):
   near = [[2]] + [[(k + 2) % 12, (k + 4) % 12] for k in range(1, 12)]
   share = np.mean([np.mean(half[n] == half[k]) for k, n in enumerate(near)])
   assert f"{100 * share:.1f}%; by chance 40.0%" in dom
-  assert re.findall(r"<span>. \((\d\.\d\d)\)</span>", dom) == ["0.90", "0.25"]
+  assert re.findall(r"</i>. \((\d\.\d\d)\)</span>", dom) == ["0.90", "0.25"]
   assert '<h2 id="name" aria-live="polite">Row 1</h2>' in dom
   dom = browsed(f"file://{page}#image=0")
   assert dom.count("<li>") == 1

@@ -146,9 +146,10 @@ function select(k) {
       const button = added(added(at("near"), "li"), "button");
       added(button, "img").src = picture(other);
       button.firstChild.alt = title(other);
-      marked(button, shown.colours.get(shown.raw[other]));
+      const caption = added(button, "span");
+      marked(caption, shown.colours.get(shown.raw[other]));
       const like = data.cosines[k][place].toFixed(2);
-      added(button, "span", `${told(shown.raw[other])} (${like})`);
+      caption.append(`${told(shown.raw[other])} (${like})`);
       button.onclick = () => select(other);
     });
     if (!data.nearest[k].length) added(at("near"), "li", "None.");
