@@ -137,11 +137,13 @@ function select(k) {
     at("name").textContent = title(k);
     at("picture").src = picture(k);
     at("picture").alt = title(k);
-    for (const {name, raw} of columns) {
-      if (raw[k] === "") continue;
+    columns.forEach(({name, raw}, which) => {
+      if (raw[k] === "") return;
       added(at("facts"), "dt", name);
-      added(at("facts"), "dd", raw[k]);
-    }
+      const button = added(added(at("facts"), "dd"), "button", raw[k]);
+      button.title = "Show images with this value alone";
+      button.onclick = () => colourBy(which, raw[k]);
+    });
     data.nearest[k].forEach((other, place) => {
       const button = added(added(at("near"), "li"), "button");
       added(button, "img").src = picture(other);
@@ -185,9 +187,9 @@ function agreement() {
     `; by chance ${percent(chance)}`;
 }
 
-function colourBy(which) {
+function colourBy(which, alone = null) {
   shown = columns[which];
-  only = null;
+  only = alone;
   at("by").value = which;
   at("agreement").textContent = agreement();
   const legend = at("legend");
@@ -198,12 +200,14 @@ function colourBy(which) {
     added(legend, "span", shown.high);
   }
   const listed = shown.scale ? [] : shown.values.slice(0, SHOWN);
+  const more = shown.values.length - listed.length;
   if (shown.counts.has("")) listed.push("");
+  if (only !== null && !listed.includes(only)) listed.unshift(only);
   for (const value of listed) {
     const button = added(legend, "button");
     marked(button, shown.colours.get(value));
     added(button, "span", `${told(value)}: ${shown.counts.get(value)}`);
-    button.setAttribute("aria-pressed", "false");
+    button.setAttribute("aria-pressed", only === value);
     button.onclick = () => {
       only = only === value ? null : value;
       for (const other of legend.querySelectorAll("button"))
@@ -212,7 +216,6 @@ function colourBy(which) {
       draw();
     };
   }
-  const more = shown.values.length - SHOWN;
   if (!shown.scale && more > 0) added(legend, "span", `and ${more} more`);
   select(selected);
 }
