@@ -20,7 +20,6 @@ from tf_micle.system.plurals import counted
 # t-SNE of fewer says nothing; a page of more than these is past 20 MB.
 FEWEST, MOST = 8, 5000
 _NEIGHBOURS = 8
-_BATCH = 64
 _FINDINGS = {1: "yes", 0: "no", -1: "uncertain"}
 
 
@@ -128,7 +127,9 @@ def _embedded(encoder, splits, taken):
   )
   for split, images in splits.items():
     views = images.each_view(taken[split])
-    while batch := [view for _, (_, view) in zip(range(_BATCH), views)]:
+    while batch := [
+      view for _, (_, view) in zip(range(images.batch_size), views)
+    ]:
       features.append(encoder.predict_on_batch(np.stack(batch)))
       thumbnails += [atlas.thumbnail(view, side) for view in batch]
       bar.update(len(batch))

@@ -128,6 +128,9 @@ function marked(parent, colour) {
   added(parent, "i").style.background = colour;
 }
 
+// The button that was pressed is gone; the keyboard goes on at the map.
+const toMap = () => canvas.focus({preventScroll: true});
+
 function select(k) {
   selected = k;
   at("selected").hidden = k < 0;
@@ -142,7 +145,7 @@ function select(k) {
       added(at("facts"), "dt", name);
       const button = added(added(at("facts"), "dd"), "button", raw[k]);
       button.title = "Show images with this value alone";
-      button.onclick = () => colourBy(which, raw[k]);
+      button.onclick = () => toMap(colourBy(which, raw[k]));
     });
     data.nearest[k].forEach((other, place) => {
       const button = added(added(at("near"), "li"), "button");
@@ -152,7 +155,7 @@ function select(k) {
       marked(caption, shown.colours.get(shown.raw[other]));
       const like = data.cosines[k][place].toFixed(2);
       caption.append(`${told(shown.raw[other])} (${like})`);
-      button.onclick = () => select(other);
+      button.onclick = () => toMap(select(other));
     });
     if (!data.nearest[k].length) added(at("near"), "li", "None.");
   }
