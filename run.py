@@ -76,6 +76,7 @@ def main(argv):
     _check_workers(options, problems)
     mode = finetune_sweep if options.sweep else commands[options.mode]
     mode = show_pairs if options.show_pairs else mode
+    mode = atlas if options.mode == "predict" and options.atlas else mode
     return mode(options, problems)
   except UsageError as error:
     return _report(error.problems)
@@ -297,6 +298,18 @@ def predict(options, problems):
   )
   print(next_steps.predicted(options, outcome, outputs.rejected_path))
   return STOPPED if outcome.stopped else DONE
+
+
+def atlas(options, problems):
+  """Shows what a run has learnt of a split; returns the exit status."""
+  from tf_micle.modes import atlas
+
+  strategy = _strategy(options, problems)
+  data = _data(options, problems)
+  with data.damage_explained():
+    mode = reader.pick(atlas.AtlasMode, options)
+    print(f"{atlas.run(mode, strategy, data, problems)}: open it in a browser")
+  return DONE
 
 
 def _on_devices(options, strategy):

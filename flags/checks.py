@@ -7,7 +7,7 @@ import itertools
 import math
 import os
 
-from flags.modes import USES_RUN
+from flags.modes import ATLAS, USES_RUN
 
 # What a number must be, where its flag's own bounds cannot say it.
 _RANGES = {
@@ -29,6 +29,11 @@ _RANGES = {
   "focal_gamma": ("a finite focal_gamma", math.isfinite),
   "specificity": ("0 < specificity < 1", lambda x: 0 < x < 1),
 }
+# Of a prediction of listed images; an atlas takes its images from records.
+_LISTED = frozenset(
+  "manifest image_root image_column patient_column bag_column max_side window "
+  "frames on_bad_image output embeddings tensorboard_projector unit".split()
+)
 # The first one says in steps what the second one says in epochs.
 EITHER_OR = {
   "train_steps": "train_epochs",
@@ -117,7 +122,7 @@ def problems(v, given, *, modes, runs):
   if v["mode"] == "study":
     expect(v["study"], "--study, the study's file", "study")
   if v["mode"] == "predict":
-    found += _outputs(v)
+    found += _atlas(v, given) if v["atlas"] else _outputs(v, given)
   if v["mode"] == "export":
     expect(v["export_dir"], "--export_dir, a folder to export to", "export_dir")
     expect(
@@ -267,7 +272,8 @@ def _model_dir(v, runs):
     expected.append("--model_dir, the folder of the run")
   elif v["mode"] in USES_RUN:
     if not os.path.isfile(os.path.join(path, runs.FLAGS)):
-      kind = "run" if v["mode"] == "export" else "fine-tuned run"
+      any_run = v["mode"] == "export" or v["atlas"]
+      kind = "run" if any_run else "fine-tuned run"
       expected.append(
         f"--model_dir to be the folder of a {kind}, with its {runs.FLAGS}"
       )
@@ -279,9 +285,35 @@ def _model_dir(v, runs):
   return [f"Expected {what}. Received: --model_dir={path}" for what in expected]
 
 
-def _outputs(v):
+def _atlas(v, given):
+  """Says what is wrong with the flags of an atlas."""
+  path, expected = v["atlas"], []
+  if not path.endswith(".html"):
+    expected.append("a file that ends in .html")
+  if os.path.exists(path):
+    expected.append("new: remove what is there, or name another")
+  elif not _writable(os.path.dirname(path) or "."):
+    expected.append("where this user may write")
+  found = [
+    f"Expected --atlas to be {what}. Received: --atlas={path}"
+    for what in expected
+  ]
+  others = given & _LISTED
+  if others:
+    found.append(
+      "Expected --atlas alone: it shows records, the images of --eval_split of "
+      "--data_dir. Received: " + ", ".join(f"--{n}" for n in sorted(others))
+    )
+  return found
+
+
+def _outputs(v, given):
   """Says what is wrong with the names of what prediction writes."""
-  found = []
+  found = [
+    f"Expected --{name} with --atlas only. Received: --{name}={v[name]}, "
+    "--atlas=None"
+    for name in sorted(given & set(ATLAS))
+  ]
   endings = {"output": (".csv", ".parquet"), "embeddings": (".npz",)}
   for name, allowed in endings.items():
     path = v[name]

@@ -26,7 +26,7 @@ flags.DEFINE_string(
   "eval_split",
   "validation",
   "Split that scores the linear probe and picks the checkpoint of fine-tuning; "
-  "with --mode=eval the one to evaluate.",
+  "with --mode=eval the one to evaluate, with --atlas the one to show.",
 )
 flags.DEFINE_enum(
   "on_bad_record",

@@ -6,6 +6,8 @@ ALL = ("pretrain", "finetune", "eval", "export", "predict", "study")
 TRAIN = ("pretrain", "finetune")
 # Modes that use a run which is there, and train nothing.
 USES_RUN = ("eval", "export", "predict")
+# Flags that prediction uses for --atlas only.
+ATLAS = ("patient_feature", "eval_split", "on_bad_record", "seed")
 _RUNS = (*TRAIN, *USES_RUN)  # A study starts these.
 _SCORES = (*TRAIN, "eval")
 
@@ -52,8 +54,7 @@ _OWN = {
   # Export and prediction ask them how large the images were stored.
   "data_dir": ALL,
   **dict.fromkeys(("dataset", "checkpoint"), _RUNS),
-  **dict.fromkeys(("patient_feature", "eval_split", "on_bad_record"), _SCORES),
-  "seed": _SCORES,
+  **dict.fromkeys(ATLAS, (*_SCORES, "predict")),
   "strategy": (*_SCORES, "predict"),
   "tpu_name": (*_SCORES, "predict"),
   "eval_batch_size": (*_SCORES, "predict"),

@@ -61,3 +61,10 @@ flags.DEFINE_string(
   None,
   "Folder for features and thumbnails, for TensorBoard's projector, too.",
 )
+flags.DEFINE_string(
+  "atlas",
+  None,
+  "A page, .html, that places the images of --eval_split (several joined by +) "
+  "by what any run has learnt of them, with their nearest images of other "
+  "patients; in place of --manifest and --output.",
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from data.batches import item_stream
@@ -85,17 +86,24 @@ class ImageBatches:
     Returns:
       dict of position to uint8 (size, size, 3).
     """
-    wanted = tf.constant(sorted(positions), tf.int64)
+    return dict(self.each_view(positions))
+
+  def each_view(self, positions):
+    """Yields positions with their views, as `views_at`, in order."""
+    wanted = np.zeros(self.source.num_images, bool)
+    wanted[list(positions)] = True
+    wanted = tf.constant(wanted)
     images = item_stream.split_bags(self._read())
     images = images.map(lambda bag: bag["image"][0]).enumerate()
-    images = images.filter(lambda at, _: tf.reduce_any(wanted == at))
+    images = images.filter(lambda at, _: wanted[at])
 
     @tf.autograph.experimental.do_not_convert
     def to_view(at, encoded):
       return at, geometry.center_view(decode(encoded), self._views)
 
-    found = images.map(to_view, tf.data.AUTOTUNE).as_numpy_iterator()
-    return {int(at): view for at, view in found}
+    found = images.map(to_view, tf.data.AUTOTUNE, deterministic=True)
+    for at, view in found.prefetch(1).as_numpy_iterator():
+      yield int(at), view
 
   def _read(self):
     return self.source.read(tf.constant(0, tf.int64))

@@ -12,7 +12,6 @@ from tf_micle.evaluation import scoring
 from tf_micle.loading.opened import open_run
 from tf_micle.system.input_error import InputError
 from tf_micle.system.plurals import counted
-from tf_micle.views import photometry
 
 _ARRAYS = (np.ndarray, tf.Tensor)
 _FILES = (str, bytes, os.PathLike)
@@ -190,12 +189,9 @@ def load(run_dir, preprocessing, path):
   """Opens a run; see `tf_micle.load`."""
   run = open_run(os.fspath(run_dir))
   network = run.network(path and os.fspath(path))
-  size = run.flags["image_size"]
-  views = tf.keras.Input((size, size, 3), dtype=tf.uint8)
-  features = network.end_points(photometry.to_float(views))["default"]
   return LoadedRun(
     run.flags,
-    tf.keras.Model(views, features),
+    network.of_views(),
     network.classifier,
     run.class_names,
     preprocessing and preprocessing(run.flags),

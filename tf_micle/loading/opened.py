@@ -23,6 +23,7 @@ from tf_micle.options import (
 from tf_micle.runs import checkpoint, initial_weights, provenance, trained_on
 from tf_micle.runs import folder as run_folder
 from tf_micle.system.input_error import InputError
+from tf_micle.views import photometry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +124,13 @@ class RunNetwork:
       return self.classifier.end_points(images, training=training)
     points = self.encoder(images, training=training)
     return {**points, "default": points["final_avg_pool"]}
+
+  def of_views(self):
+    """Returns a Keras model of views, uint8 (n, size, size, 3), to features."""
+    size = self.run.options.image_size
+    views = tf.keras.Input((size, size, 3), dtype=tf.uint8)
+    features = self.end_points(photometry.to_float(views))["default"]
+    return tf.keras.Model(views, features)
 
   @property
   def variables(self):
