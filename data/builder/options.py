@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data.builder import beam_pool
 from data.images import windows
 from data.manifest import pseudonyms, reshape_options, splits
 from data.manifest.reshape_options import ReshapeOptions
@@ -17,6 +18,7 @@ from data.problems import DataError, InputError, Problem
 DEFAULT_LABEL_COLUMN = "label"
 DEFAULT_SPLIT_COLUMN = "split"
 ON_BAD_IMAGE = ("fail", "skip")
+RUNNERS = ("local", "beam")
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -45,6 +47,8 @@ class BuildOptions:
     frames: of files with several: 'all', 'middle', or a column that says it.
     on_bad_image: 'fail', or 'skip' to build without them.
     workers: processes; None: one a core.
+    runner: 'local': processes of this machine; 'beam': Apache Beam.
+    beam_options: of Beam's pipeline, as a shell takes them.
     id_key_file: key of the pseudonyms, created where missing; None:
       `<output_dir>.id_key`.
     name: first part of the file names; None: from output_dir.
@@ -69,6 +73,8 @@ class BuildOptions:
   frames: str = ALL_FRAMES
   on_bad_image: str = "fail"
   workers: int | None = None
+  runner: str = "local"
+  beam_options: str | None = None
   id_key_file: str | None = None
   name: str | None = None
   seed: int = 0
@@ -145,6 +151,7 @@ def check_options(options: BuildOptions) -> list[Problem]:
   messages = [
     *_check_values(options),
     *_check_label_and_split(options),
+    *_check_runner(options),
     *reshape_options.check(
       options.reshape, options.label_column, options.label_columns
     ),
@@ -187,6 +194,27 @@ def _check_values(options: BuildOptions):
     yield (
       "--name: Expected a letter, then letters, digits and _. Received: "
       f"{options.name!r}."
+    )
+
+
+def _check_runner(options: BuildOptions):
+  if options.runner not in RUNNERS:
+    yield (
+      f"--runner: Expected {' or '.join(RUNNERS)}. Received: "
+      f"{options.runner!r}."
+    )
+  elif options.runner == "beam":
+    if options.workers is not None:
+      yield (
+        "--workers: Expected none beside --runner=beam, whose runner knows its "
+        f"workers. Received: {options.workers}: say it in --beam_options, as "
+        "--direct_num_workers or --parallelism."
+      )
+    yield from beam_pool.check(options.beam_options)
+  elif options.beam_options is not None:
+    yield (
+      "--beam_options: Expected --runner=beam with it. Received: "
+      f"{options.beam_options!r} for --runner=local."
     )
 
 

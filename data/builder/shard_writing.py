@@ -1,0 +1,153 @@
+"""Writing of one shard: from its bags and their images to a file of records."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from data.builder import conversion, shards
+from data.builder.conversion import Converted
+from data.builder.plan import Bag
+from data.builder.tally import ImageOutcome, Shard
+from data.images.image_bytes import BadImageError, CleanImage
+from data.images.worker_pool import WorkerPool
+from data.manifest import pseudonyms
+from data.manifest.rows import ManifestRow
+from data.problems import InputError, Problem, counted
+from data.records import bag_records
+
+# A record is one protocol buffer message, which ends at 2 GiB.
+_MAX_BAG_BYTES = 2_000_000_000
+
+
+class RecordFormat(NamedTuple):
+  """What all records of a data set have in common.
+
+  Attributes:
+    task: as in `dataset.json`.
+    class_names: classes or findings in the order of their numbers.
+    metadata: names of the metadata as they are stored.
+  """
+
+  task: str
+  class_names: tuple[str, ...]
+  metadata: tuple[str, ...]
+
+
+class WrittenShard(NamedTuple):
+  """A shard that was written.
+
+  Attributes:
+    shard: its counts; without a bag there is nothing in its file.
+    outcomes: of each bag, what became of its images, in order.
+  """
+
+  shard: Shard
+  outcomes: list[list[ImageOutcome]]
+
+
+def write_shard(
+  path: Path,
+  bags: Iterable[Bag],
+  images: Iterator[Converted],
+  form: RecordFormat,
+) -> WrittenShard:
+  """Writes a record for each bag that has a sound image.
+
+  Args:
+    path: file to write.
+    bags: of the shard, with rows of images only that are in `images`.
+    images: the stream of converted images, which is at the first of the bags.
+    form: of the records.
+
+  Raises:
+    InputError: a bag is too large for a record.
+    OSError: the file cannot be written.
+  """
+  outcomes: list[list[ImageOutcome]] = []
+
+  def records() -> Iterator[tuple[bytes, int]]:
+    for bag in bags:
+      outcomes.append([])
+      kept: list[tuple[ManifestRow, bytes]] = []
+      for row, image in conversion.next_of(bag.rows, images):
+        outcomes[-1].append(_outcome(image))
+        if isinstance(image, CleanImage):
+          kept.append((row, image.data))
+      if kept:
+        _check_bag_size(kept)
+        yield _serialized(bag, kept, form), len(kept)
+
+  return WrittenShard(shards.write_part(path, records()), outcomes)
+
+
+def convert_and_write(
+  work: tuple[Path, list[Bag], Mapping[int, str]],
+  form: RecordFormat,
+  max_side: int,
+  window: str,
+) -> WrittenShard:
+  """Converts a shard's images in this process and writes it.
+
+  Workers of a cluster call it, some of them twice for one shard: the file gets
+  its name when it is whole.
+
+  Args:
+    work: file to write, bags, paths of their images by row number.
+    form: of the records.
+    max_side, window: as in `conversion.converted`.
+
+  Raises:
+    InputError, OSError: as `write_shard`.
+  """
+  path, bags, paths = work
+  rows = (row for bag in bags for row in bag.rows)
+  images = conversion.converted(rows, paths, max_side, window, WorkerPool(1, 0))
+  attempt = path.with_name(f"{path.name}-{uuid.uuid4().hex}")
+  written = write_shard(attempt, bags, images, form)
+  os.replace(attempt, path)
+  return written
+
+
+def _outcome(image: CleanImage | BadImageError) -> ImageOutcome:
+  if isinstance(image, BadImageError):
+    return ImageOutcome(str(image))
+  digest = hashlib.blake2b(image.data, digest_size=16).digest()
+  return ImageOutcome("", digest, image.width, image.height)
+
+
+def _serialized(
+  bag: Bag, kept: list[tuple[ManifestRow, bytes]], form: RecordFormat
+) -> bytes:
+  labels = [row.label for row, _ in kept]
+  multi_label = form.task == "multi_label"
+  if not multi_label:
+    number = {name: i for i, name in enumerate(form.class_names)}
+    labels = [number.get(label, -1) for label in labels]
+  return bag_records.serialize_bag(
+    patient_id=bag.patient,
+    bag_id=bag.bag,
+    patient_key=pseudonyms.patient_key(bag.patient),
+    images=[data for _, data in kept],
+    rows=[row.row for row, _ in kept],
+    labels=labels,
+    multi_label=multi_label,
+    metadata={
+      name: [row.metadata[place] for row, _ in kept]
+      for place, name in enumerate(form.metadata)
+    },
+  )
+
+
+def _check_bag_size(kept: list[tuple[ManifestRow, bytes]]) -> None:
+  if sum(len(data) for _, data in kept) > _MAX_BAG_BYTES:
+    message = (
+      "Expected bags of less than 2 GB of images. Received: "
+      f"{counted(len(kept), 'image')} in the bag of this row: group by a finer "
+      "--bag_column, or shrink the images by --max_side."
+    )
+    raise InputError([Problem("bag too large", message, kept[0][0].row)])
