@@ -25,10 +25,10 @@ from collections.abc import Sequence
 from absl import flags
 
 from data import system_faults
-from data.builder import dicom_folder, recipes, report
+from data.builder import beam_options, dicom_folder, recipes, report
 from data.builder.beam_pool import BeamError
 from data.builder.build import build
-from data.builder.options import ON_BAD_IMAGE, RUNNERS, BuildOptions
+from data.builder.options import ON_BAD_IMAGE, BuildOptions
 from data.images.worker_pool import WorkerDiedError
 from data.manifest import reshape_options
 from data.manifest.reshape_options import ReshapeOptions
@@ -129,9 +129,9 @@ def define_flags() -> flags.FlagValues:
   choice(
     "runner",
     "local",
-    RUNNERS,
-    "Where the work is done: in processes of this machine, or by Apache Beam, "
-    "as on a cluster (docs/scale.md).",
+    beam_options.RUNNERS,
+    "Processes of this machine, or Apache Beam's, as on a cluster "
+    "(docs/scale.md).",
   )
   text(
     "beam_options",

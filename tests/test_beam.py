@@ -13,7 +13,7 @@ from build_site import Site, patients
 from PIL import Image
 
 from data.build_tfrecords import main
-from data.builder import beam_pool
+from data.builder import beam_options, beam_pool
 
 _TWO_WORKERS = (
   "--runner=DirectRunner --direct_num_workers=2 "
@@ -39,7 +39,7 @@ def beam(request, monkeypatch):
   """Flags of a build through Beam, or through what stands in for it."""
   if request.param == "Beam":
     return {"runner": "beam", "beam_options": _TWO_WORKERS}
-  monkeypatch.setattr(beam_pool, "check", lambda options: ())
+  monkeypatch.setattr(beam_options, "check", lambda *flags: ())
   monkeypatch.setattr(beam_pool.BeamPool, "_run", in_this_process)
   return {"runner": "beam"}
 
@@ -108,7 +108,7 @@ def test_a_failed_job_leaves_nothing(site, capsys, monkeypatch):
   def fails(pool, folder, batches):
     raise beam_pool.BeamError("Beam's job failed; its runner told:\nno slots")
 
-  monkeypatch.setattr(beam_pool, "check", lambda options: ())
+  monkeypatch.setattr(beam_options, "check", lambda *flags: ())
   monkeypatch.setattr(beam_pool.BeamPool, "_run", fails)
   assert run(site, "beam", runner="beam") == 1
   assert "nothing was written. Beam's job failed" in capsys.readouterr().err
@@ -131,7 +131,7 @@ def test_work_files_name_no_patient(site, monkeypatch):
     in_this_process(pool, folder, batches)
     written.extend(path.read_bytes() for path in folder.iterdir())
 
-  monkeypatch.setattr(beam_pool, "check", lambda options: ())
+  monkeypatch.setattr(beam_options, "check", lambda *flags: ())
   monkeypatch.setattr(beam_pool.BeamPool, "_run", run_and_read)
   assert run(site, "beam", on_bad_image="skip", runner="beam") == 0
   assert written

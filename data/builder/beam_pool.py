@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
-import io
 import itertools
 import os
 import pickle
@@ -24,12 +22,6 @@ from typing import Any
 
 from data.builder import temporary_folder
 from data.problems import InputError
-
-_ABSENT = (
-  "--runner=beam: Expected Apache Beam. Received: a Python without it: pip "
-  "install -r requirements-beam.txt"
-)
-_WITH_JOB_SERVER = ("Flink", "Spark", "Portable")
 
 
 class BeamError(RuntimeError):
@@ -152,38 +144,3 @@ def _save(path: Path, value: Any) -> None:
 def _load(path: Path) -> Any:
   with open(path, "rb") as file:
     return pickle.load(file)
-
-
-def check(beam_options: str | None) -> Iterator[str]:
-  """Yields what is wrong with Beam or the options of its pipeline."""
-  if importlib.util.find_spec("apache_beam") is None:
-    yield _ABSENT
-    return
-  from apache_beam.options import pipeline_options
-  from apache_beam.options.pipeline_options_validator import (
-    PipelineOptionsValidator,
-  )
-  from apache_beam.runners import create_runner
-
-  told, parsers = io.StringIO(), []
-  try:
-    words = shlex.split(beam_options or "")
-    with contextlib.redirect_stderr(told):
-      options = pipeline_options.PipelineOptions(words)
-      options.get_all_options(add_extra_args_fn=parsers.append)
-    name = options.view_as(pipeline_options.StandardOptions).runner
-    runner = create_runner(name or "DirectRunner")
-    problems = PipelineOptionsValidator(options, runner).validate()
-    unknown = parsers[0].parse_known_args(words)[1]
-    # The job servers of others have options of their own, and check them.
-    if unknown and not (name or "").startswith(_WITH_JOB_SERVER):
-      problems += [f"Beam knows no option {' '.join(unknown)}"]
-  except SystemExit:  # argparse's.
-    problems = [told.getvalue().strip().rpartition("\n")[2]]
-  except Exception as error:  # Whatever a runner that misses something raises.
-    problems = [str(error)]
-  for problem in problems:
-    yield (
-      "--beam_options: Expected options of a Beam pipeline. Received: "
-      f"{beam_options!r}: {problem}"
-    )

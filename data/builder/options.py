@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.builder import beam_pool
+from data.builder import beam_options
 from data.images import windows
 from data.manifest import pseudonyms, reshape_options, splits
 from data.manifest.reshape_options import ReshapeOptions
@@ -18,7 +18,6 @@ from data.problems import DataError, InputError, Problem
 DEFAULT_LABEL_COLUMN = "label"
 DEFAULT_SPLIT_COLUMN = "split"
 ON_BAD_IMAGE = ("fail", "skip")
-RUNNERS = ("local", "beam")
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -151,7 +150,7 @@ def check_options(options: BuildOptions) -> list[Problem]:
   messages = [
     *_check_values(options),
     *_check_label_and_split(options),
-    *_check_runner(options),
+    *beam_options.check(options.runner, options.beam_options, options.workers),
     *reshape_options.check(
       options.reshape, options.label_column, options.label_columns
     ),
@@ -194,27 +193,6 @@ def _check_values(options: BuildOptions):
     yield (
       "--name: Expected a letter, then letters, digits and _. Received: "
       f"{options.name!r}."
-    )
-
-
-def _check_runner(options: BuildOptions):
-  if options.runner not in RUNNERS:
-    yield (
-      f"--runner: Expected {' or '.join(RUNNERS)}. Received: "
-      f"{options.runner!r}."
-    )
-  elif options.runner == "beam":
-    if options.workers is not None:
-      yield (
-        "--workers: Expected none beside --runner=beam, whose runner knows its "
-        f"workers. Received: {options.workers}: say it in --beam_options, as "
-        "--direct_num_workers or --parallelism."
-      )
-    yield from beam_pool.check(options.beam_options)
-  elif options.beam_options is not None:
-    yield (
-      "--beam_options: Expected --runner=beam with it. Received: "
-      f"{options.beam_options!r} for --runner=local."
     )
 
 

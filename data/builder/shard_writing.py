@@ -7,7 +7,6 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from data.builder import conversion, shards
 from data.builder.conversion import Converted
@@ -16,6 +15,7 @@ from data.builder.tally import ImageOutcome, Shard
 from data.images.image_bytes import BadImageError, CleanImage
 from data.images.worker_pool import WorkerPool
 from data.manifest import pseudonyms
+from data.manifest.manifest import Manifest
 from data.manifest.rows import ManifestRow
 from data.problems import InputError, Problem, counted
 from data.records import bag_records
@@ -24,45 +24,22 @@ from data.records import bag_records
 _MAX_BAG_BYTES = 2_000_000_000
 
 
-class RecordFormat(NamedTuple):
-  """What all records of a data set have in common.
-
-  Attributes:
-    task: as in `dataset.json`.
-    class_names: classes or findings in the order of their numbers.
-    metadata: names of the metadata as they are stored.
-  """
-
-  task: str
-  class_names: tuple[str, ...]
-  metadata: tuple[str, ...]
-
-
-class WrittenShard(NamedTuple):
-  """A shard that was written.
-
-  Attributes:
-    shard: its counts; without a bag there is nothing in its file.
-    outcomes: of each bag, what became of its images, in order.
-  """
-
-  shard: Shard
-  outcomes: list[list[ImageOutcome]]
-
-
 def write_shard(
   path: Path,
   bags: Iterable[Bag],
   images: Iterator[Converted],
-  form: RecordFormat,
-) -> WrittenShard:
+  manifest: Manifest,
+) -> tuple[Shard, list[list[ImageOutcome]]]:
   """Writes a record for each bag that has a sound image.
 
   Args:
     path: file to write.
     bags: of the shard, with rows of images only that are in `images`.
     images: the stream of converted images, which is at the first of the bags.
-    form: of the records.
+    manifest: has the task, classes and columns; its rows are not looked at.
+
+  Returns:
+    What the file holds, maybe no bag, and what became of each bag's images.
 
   Raises:
     InputError: a bag is too large for a record.
@@ -80,35 +57,31 @@ def write_shard(
           kept.append((row, image.data))
       if kept:
         _check_bag_size(kept)
-        yield _serialized(bag, kept, form), len(kept)
+        yield _serialized(bag, kept, manifest), len(kept)
 
-  return WrittenShard(shards.write_part(path, records()), outcomes)
+  return shards.write_part(path, records()), outcomes
 
 
 def convert_and_write(
   work: tuple[Path, list[Bag], Mapping[int, str]],
-  form: RecordFormat,
+  manifest: Manifest,
   max_side: int,
   window: str,
-) -> WrittenShard:
-  """Converts a shard's images in this process and writes it.
+) -> tuple[Shard, list[list[ImageOutcome]]]:
+  """As `write_shard`, and converts the images, on a worker of a cluster.
 
-  Workers of a cluster call it, some of them twice for one shard: the file gets
-  its name when it is whole.
+  Two workers may do it at once: the file gets its name when it is whole.
 
   Args:
     work: file to write, bags, paths of their images by row number.
-    form: of the records.
+    manifest: as in `write_shard`.
     max_side, window: as in `conversion.converted`.
-
-  Raises:
-    InputError, OSError: as `write_shard`.
   """
   path, bags, paths = work
   rows = (row for bag in bags for row in bag.rows)
   images = conversion.converted(rows, paths, max_side, window, WorkerPool(1, 0))
   attempt = path.with_name(f"{path.name}-{uuid.uuid4().hex}")
-  written = write_shard(attempt, bags, images, form)
+  written = write_shard(attempt, bags, images, manifest)
   os.replace(attempt, path)
   return written
 
@@ -121,12 +94,12 @@ def _outcome(image: CleanImage | BadImageError) -> ImageOutcome:
 
 
 def _serialized(
-  bag: Bag, kept: list[tuple[ManifestRow, bytes]], form: RecordFormat
+  bag: Bag, kept: list[tuple[ManifestRow, bytes]], manifest: Manifest
 ) -> bytes:
   labels = [row.label for row, _ in kept]
-  multi_label = form.task == "multi_label"
+  multi_label = manifest.task == "multi_label"
   if not multi_label:
-    number = {name: i for i, name in enumerate(form.class_names)}
+    number = {name: i for i, name in enumerate(manifest.class_names)}
     labels = [number.get(label, -1) for label in labels]
   return bag_records.serialize_bag(
     patient_id=bag.patient,
@@ -138,7 +111,7 @@ def _serialized(
     multi_label=multi_label,
     metadata={
       name: [row.metadata[place] for row, _ in kept]
-      for place, name in enumerate(form.metadata)
+      for place, name in enumerate(manifest.columns.stored_metadata())
     },
   )
 

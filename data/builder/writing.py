@@ -6,6 +6,7 @@ TensorFlow is imported only when all checks have passed.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import shutil
@@ -83,21 +84,18 @@ class Writing:
     return description
 
   def _write(self, folder: Path) -> DatasetDescription:
-    from data.builder import shard_writing, shards
+    from data.builder import shards
 
     options, manifest = self._options, self._manifest
     name = options.dataset_name
-    form = shard_writing.RecordFormat(
-      manifest.task, manifest.class_names, manifest.columns.stored_metadata()
-    )
     writers = {s: shards.SplitWriter(folder, name, s) for s in self._plan}
     tallies = {
       s: SplitTally(manifest.task, manifest.class_names) for s in self._plan
     }
     if isinstance(self._pool, BeamPool):
-      written = self._write_by_beam(folder / "parts", form)
+      written = self._write_by_beam(folder / "parts")
     else:
-      written = self._write_here(writers, form)
+      written = self._write_here(writers)
     # Closing ends the progress bar, before anything else is printed.
     with contextlib.closing(written):
       for split, bags, path, (shard, outcomes) in written:
@@ -148,8 +146,8 @@ class Writing:
       for bags in planned:
         yield split, [b._replace(rows=self._sound(b.rows)) for b in bags]
 
-  def _write_here(self, writers, form) -> Iterator[tuple]:
-    """Yields (split, bags, path, `WrittenShard`) of each shard, in order."""
+  def _write_here(self, writers) -> Iterator[tuple]:
+    """Yields (split, bags, path, what was written) of each shard, in order."""
     from data.builder import shard_writing
 
     options = self._options
@@ -162,19 +160,19 @@ class Writing:
     with contextlib.closing(images):
       for split, bags in self._shards():
         path = writers[split].next_part()
-        written = shard_writing.write_shard(path, bags, images, form)
+        written = shard_writing.write_shard(path, bags, images, self._manifest)
         yield split, bags, path, written
       for _ in images:  # None is left; the bar goes to its end.
         pass
 
-  def _write_by_beam(self, parts: Path, form) -> Iterator[tuple]:
+  def _write_by_beam(self, parts: Path) -> Iterator[tuple]:
     """As `_write_here`; workers write whole shards to the folder `parts`."""
     from data.builder import shard_writing
 
     parts.mkdir()
     write = functools.partial(
       shard_writing.convert_and_write,
-      form=form,
+      manifest=dataclasses.replace(self._manifest, rows=[], notes=()),
       max_side=self._options.max_side,
       window=self._options.window,
     )
@@ -192,14 +190,13 @@ class Writing:
 
   def _work(self, bags: list[plan.Bag]) -> tuple[list[plan.Bag], dict]:
     """Returns bags and paths as a worker needs them: no id of the manifest."""
-    rows = (row for bag in bags for row in bag.rows)
+    no_ids = {"image": "", "patient": "", "bag": ""}
     bare = [
-      bag._replace(
-        rows=[r._replace(image="", patient="", bag="") for r in bag.rows]
-      )
+      bag._replace(rows=[row._replace(**no_ids) for row in bag.rows])
       for bag in bags
     ]
-    return bare, {row.row: self._paths[row.row] for row in rows}
+    rows = (row.row for bag in bags for row in bag.rows)
+    return bare, {row: self._paths[row] for row in rows}
 
   def _count(
     self, bag: plan.Bag, outcomes: list[ImageOutcome], tally: SplitTally
