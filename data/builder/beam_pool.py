@@ -89,8 +89,11 @@ class BeamPool:
     work = functools.partial(
       _work, folder=str(folder), image_root=self._image_root
     )
+    # There are no triggers; said so, DirectRunner does not fetch another runner
+    # from the network, which knows nothing of --direct_num_workers.
+    words = [*self._words, "--allow_unsafe_triggers"]
     try:
-      pipeline = beam.Pipeline(options=PipelineOptions(self._words))
+      pipeline = beam.Pipeline(options=PipelineOptions(words))
       numbers = pipeline | "Batches" >> beam.Create(range(batches))
       numbers | beam.Reshuffle() | "Work" >> beam.Map(work)
       job = pipeline.run()
