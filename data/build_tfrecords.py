@@ -25,7 +25,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from data import system_faults
-from data.builder import dicom_folder, recipes, report
+from data.builder import beam_options, dicom_folder, recipes, report
+from data.builder.beam_pool import BeamError
 from data.builder.build import build
 from data.builder.options import ON_BAD_IMAGE, BuildOptions
 from data.images.worker_pool import WorkerDiedError
@@ -125,6 +126,18 @@ def define_flags() -> flags.FlagValues:
     "and list it in rejected.csv.",
   )
   number("workers", None, "Processes. Default: one a core.")
+  choice(
+    "runner",
+    "local",
+    beam_options.RUNNERS,
+    "Processes of this machine, or Apache Beam's, as on a cluster "
+    "(docs/scale.md).",
+  )
+  text(
+    "beam_options",
+    "With --runner=beam: options of its pipeline in one text, as "
+    "'--runner=FlinkRunner --flink_master=HOST:8081'.",
+  )
   text(
     "id_key_file",
     "Key of the pseudonyms, made where missing. Default: OUTPUT_DIR.id_key.",
@@ -270,10 +283,12 @@ def main(argv: Sequence[str]) -> int:
   except InputError as error:
     print(error, file=sys.stderr)
     return _BAD_INPUT
-  except (OSError, WorkerDiedError) as error:
-    reason = f"{error} Try fewer --workers."
+  except (OSError, WorkerDiedError, BeamError) as error:
+    reason = str(error)
     if isinstance(error, OSError):
       reason = system_faults.reason(error)
+    elif isinstance(error, WorkerDiedError):
+      reason += " Try fewer --workers."
     print(f"The build failed, nothing was written. {reason}", file=sys.stderr)
     return _FAILED
   except (KeyboardInterrupt, SystemExit) as stop:

@@ -9,6 +9,7 @@ from pathlib import Path
 import tqdm
 
 from data.builder import plan, report
+from data.builder.beam_pool import BeamPool
 from data.builder.options import BuildOptions, check_options
 from data.builder.report import BuildResult
 from data.builder.writing import Writing
@@ -31,11 +32,11 @@ def build(options: BuildOptions, show_progress: bool = False) -> BuildResult:
   Raises:
     InputError: with all that is wrong; nothing was written.
     WorkerDiedError: a worker process ended by itself.
+    BeamError: Beam's job failed.
     OSError: the output cannot be written.
   """
   manifest, split_of, problems = _check_without_images(options)
-  workers = options.workers or default_workers()
-  with WorkerPool(workers, len(manifest.rows)) as pool:
+  with _pool(options, len(manifest.rows)) as pool:
     bar = functools.partial(_progress_bar, show_progress)
     files = image_files.check_image_files(
       manifest.rows,
@@ -105,6 +106,14 @@ def _check_without_images(
     note = *(manifest.numbering if manifest else ()), _NOT_LOOKED
     raise InputError(problems, "\n".join(note))
   return manifest, split_of, problems
+
+
+def _pool(options: BuildOptions, images: int) -> WorkerPool | BeamPool:
+  if options.runner == "beam":
+    return BeamPool(
+      options.beam_options, options.output_path, options.image_root
+    )
+  return WorkerPool(options.workers or default_workers(), images)
 
 
 def _progress_bar(show: bool, description: str, total: int):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data.builder import beam_options
 from data.images import windows
 from data.manifest import pseudonyms, reshape_options, splits
 from data.manifest.reshape_options import ReshapeOptions
@@ -45,6 +46,8 @@ class BuildOptions:
     frames: of files with several: 'all', 'middle', or a column that says it.
     on_bad_image: 'fail', or 'skip' to build without them.
     workers: processes; None: one a core.
+    runner: 'local': processes of this machine; 'beam': Apache Beam.
+    beam_options: of Beam's pipeline, as a shell takes them.
     id_key_file: key of the pseudonyms, created where missing; None:
       `<output_dir>.id_key`.
     name: first part of the file names; None: from output_dir.
@@ -69,6 +72,8 @@ class BuildOptions:
   frames: str = ALL_FRAMES
   on_bad_image: str = "fail"
   workers: int | None = None
+  runner: str = "local"
+  beam_options: str | None = None
   id_key_file: str | None = None
   name: str | None = None
   seed: int = 0
@@ -145,6 +150,7 @@ def check_options(options: BuildOptions) -> list[Problem]:
   messages = [
     *_check_values(options),
     *_check_label_and_split(options),
+    *beam_options.check(options.runner, options.beam_options, options.workers),
     *reshape_options.check(
       options.reshape, options.label_column, options.label_columns
     ),

@@ -34,19 +34,17 @@ class SplitWriter:
     self._folder, self._name, self._split = folder, name, split
     self.shards: list[Shard] = []
 
-  def write_shard(self, records: Iterable[tuple[bytes, int]]) -> None:
-    """Writes serialized records, each given with its images' number."""
-    part = self._part(len(self.shards))
-    bags = images = 0
-    with system_faults.raised(), tf.io.TFRecordWriter(str(part)) as writer:
-      for record, images_of_bag in records:
-        writer.write(record)
-        bags += 1
-        images += images_of_bag
-    if bags:
-      self.shards.append(Shard(bags, images, part.stat().st_size))
+  def next_part(self) -> Path:
+    """Returns the name that the next shard has until `finish`."""
+    return self._part(len(self.shards))
+
+  def take(self, path: Path, shard: Shard) -> None:
+    """Takes a file that `write_part` wrote; one without a record is removed."""
+    if shard.bags:
+      os.rename(path, self.next_part())
+      self.shards.append(shard)
     else:
-      part.unlink()
+      path.unlink()
 
   def finish(self) -> None:
     """Gives the shards their final names."""
@@ -57,6 +55,21 @@ class SplitWriter:
 
   def _part(self, shard: int) -> Path:
     return self._folder / f"{self._name}-{self._split}.part{shard}"
+
+
+def write_part(path: Path, records: Iterable[tuple[bytes, int]]) -> Shard:
+  """Writes serialized records, each given with its images' number.
+
+  Raises:
+    OSError: the file cannot be written.
+  """
+  bags = images = 0
+  with system_faults.raised(), tf.io.TFRecordWriter(str(path)) as writer:
+    for record, images_of_bag in records:
+      writer.write(record)
+      bags += 1
+      images += images_of_bag
+  return Shard(bags, images, path.stat().st_size)
 
 
 def write_tfds_metadata(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import collections
-import hashlib
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from data.images.image_bytes import CleanImage
 from data.records.dataset_json import (
   ImageSizes,
   SplitDescription,
@@ -30,6 +28,22 @@ class Shard(NamedTuple):
   bags: int
   images: int
   length: int
+
+
+class ImageOutcome(NamedTuple):
+  """What became of one image.
+
+  Attributes:
+    reason: why it is left out, '' if it is not.
+    digest: of the image as it is stored.
+    width: in pixels.
+    height: in pixels.
+  """
+
+  reason: str
+  digest: bytes = b""
+  width: int = 0
+  height: int = 0
 
 
 class SplitTally:
@@ -100,12 +114,11 @@ class ImageTally:
     self._digests: set[bytes] = set()
     self.repeated: list[int] = []
 
-  def add(self, image: CleanImage, row: int) -> None:
+  def add(self, image: ImageOutcome, row: int) -> None:
     """Counts one image, of a row of the manifest."""
-    digest = hashlib.blake2b(image.data, digest_size=16).digest()
-    if digest in self._digests:
+    if image.digest in self._digests:
       self.repeated.append(row)
-    self._digests.add(digest)
+    self._digests.add(image.digest)
     width, height = image.width, image.height
     old = self._sizes or ImageSizes(width, width, height, height)
     self._sizes = ImageSizes(

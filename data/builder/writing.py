@@ -5,32 +5,27 @@ TensorFlow is imported only when all checks have passed.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
+import dataclasses
 import functools
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from data.builder import conversion, plan, rejected
-from data.builder.conversion import Converted
+from data.builder import conversion, plan, rejected, temporary_folder
+from data.builder.beam_pool import BeamPool
 from data.builder.options import BuildOptions
-from data.builder.tally import ImageTally, SplitTally
+from data.builder.tally import ImageOutcome, ImageTally, SplitTally
 from data.images import image_files
-from data.images.image_bytes import BadImageError
 from data.images.image_files import CheckedFiles
 from data.images.worker_pool import WorkerPool
 from data.manifest import pseudonyms
 from data.manifest.manifest import Manifest
 from data.manifest.rows import ManifestRow
-from data.problems import InputError, Problem, counted
+from data.problems import InputError, Problem
 from data.records import dataset_json
 from data.records.dataset_json import DatasetDescription
-
-# A record is one protocol buffer message, which ends at 2 GiB.
-_MAX_BAG_BYTES = 2_000_000_000
 
 
 class Writing:
@@ -48,7 +43,7 @@ class Writing:
     planned: dict[str, list[list[plan.Bag]]],
     key_file: pseudonyms.KeyFile,
     files: CheckedFiles,
-    pool: WorkerPool,
+    pool: WorkerPool | BeamPool,
     bar: Callable,
   ):
     """Takes what to write; does nothing yet.
@@ -59,7 +54,7 @@ class Writing:
       planned: what `plan.plan_shards` returned.
       key_file: the key of the plan's pseudonyms.
       files: the image files; the bad ones are left out.
-      pool: converts the images.
+      pool: converts the images; one of Beam's writes the shards, too.
       bar: from a description and a total to what wraps an iterable.
     """
     self._options = options
@@ -80,25 +75,12 @@ class Writing:
   def run(self) -> DatasetDescription:
     """Writes to a temporary sibling folder and renames it when all is done."""
     output = self._options.output_path
-    output.parent.mkdir(parents=True, exist_ok=True)
-    folder = output.with_name(f"{output.name}.building-{uuid.uuid4().hex[:8]}")
-    remove = functools.partial(shutil.rmtree, folder, ignore_errors=True)
-    # A second signal may break off the removal below; then this ends it.
-    atexit.register(remove)
-    try:
-      folder.mkdir()
+    with temporary_folder.sibling(output) as folder:
       description = self._write(folder)
       _sync_files(folder)
       # Before the data: nobody shall have these without the key.
       self._key_file.save()
       os.rename(folder, output)
-    except OSError as error:  # The temporary folder says nothing to the user.
-      if str(folder) in str(error.filename or folder):
-        error.filename, error.filename2 = str(output), None
-      raise
-    finally:
-      remove()
-      atexit.unregister(remove)
     return description
 
   def _write(self, folder: Path) -> DatasetDescription:
@@ -106,18 +88,22 @@ class Writing:
 
     options, manifest = self._options, self._manifest
     name = options.dataset_name
-    writers, tallies = {}, {}
+    writers = {s: shards.SplitWriter(folder, name, s) for s in self._plan}
+    tallies = {
+      s: SplitTally(manifest.task, manifest.class_names) for s in self._plan
+    }
+    if isinstance(self._pool, BeamPool):
+      written = self._write_by_beam(folder / "parts")
+    else:
+      written = self._write_here(writers)
     # Closing ends the progress bar, before anything else is printed.
-    with contextlib.closing(self._converted()) as images:
-      for split, planned in self._plan.items():
-        tally = SplitTally(manifest.task, manifest.class_names)
-        writer = shards.SplitWriter(folder, name, split)
-        for bags in planned:
-          writer.write_shard(self._records(bags, images, tally))
-        writer.finish()
-        writers[split], tallies[split] = writer, tally
-      for _ in images:  # None is left; the bar goes to its end.
-        pass
+    with contextlib.closing(written):
+      for split, bags, path, (shard, outcomes) in written:
+        writers[split].take(path, shard)
+        for bag, of_bag in zip(bags, outcomes):
+          self._count(bag, of_bag, tallies[split])
+    for writer in writers.values():
+      writer.finish()
     self._check_rejected(tallies)
     shards.write_tfds_metadata(
       folder,
@@ -154,62 +140,77 @@ class Writing:
     """Returns the rows whose images have sound headers."""
     return [row for row in rows if row.row in self._paths]
 
-  def _converted(self) -> Iterator[Converted]:
-    """Yields the rows and their images in the order of the plan."""
-    rows = (
-      row
-      for shards in self._plan.values()
-      for bags in shards
-      for bag in bags
-      for row in self._sound(bag.rows)
-    )
+  def _shards(self) -> Iterator[tuple[str, list[plan.Bag]]]:
+    """Yields (split, bags) in the order of the plan, less unsound images."""
+    for split, planned in self._plan.items():
+      for bags in planned:
+        yield split, [b._replace(rows=self._sound(b.rows)) for b in bags]
+
+  def _write_here(self, writers) -> Iterator[tuple]:
+    """Yields (split, bags, path, what was written) of each shard, in order."""
+    from data.builder import shard_writing
+
     options = self._options
+    rows = (row for _, bags in self._shards() for b in bags for row in b.rows)
     images = conversion.converted(
       rows, self._paths, options.max_side, options.window, self._pool
     )
     total = len(self._sound(self._manifest.rows))
-    return iter(self._bar("Converting images", total)(images))
+    images = iter(self._bar("Converting images", total)(images))
+    with contextlib.closing(images):
+      for split, bags in self._shards():
+        path = writers[split].next_part()
+        written = shard_writing.write_shard(path, bags, images, self._manifest)
+        yield split, bags, path, written
+      for _ in images:  # None is left; the bar goes to its end.
+        pass
 
-  def _records(
-    self, bags: list[plan.Bag], images: Iterator[Converted], tally: SplitTally
-  ) -> Iterator[tuple[bytes, int]]:
-    """Yields a record, and its images, for each bag with an image left."""
-    for bag in bags:
-      kept: list[tuple[ManifestRow, bytes]] = []
-      for row, image in conversion.next_of(self._sound(bag.rows), images):
-        if isinstance(image, BadImageError):
-          self.rejected[row.row] = "damaged image", str(image)
-        else:
-          self._images.add(image, row.row)
-          kept.append((row, image.data))
-      if kept:
-        _check_bag_size(kept)
-        tally.add(bag.patient, [row.label for row, _ in kept])
-        yield self._serialized(bag, kept), len(kept)
+  def _write_by_beam(self, parts: Path) -> Iterator[tuple]:
+    """As `_write_here`; workers write whole shards to the folder `parts`."""
+    from data.builder import shard_writing
 
-  def _serialized(
-    self, bag: plan.Bag, kept: list[tuple[ManifestRow, bytes]]
-  ) -> bytes:
-    from data.records import bag_records
-
-    labels = [row.label for row, _ in kept]
-    multi_label = self._manifest.task == "multi_label"
-    if not multi_label:
-      number = {name: i for i, name in enumerate(self._manifest.class_names)}
-      labels = [number.get(label, -1) for label in labels]
-    return bag_records.serialize_bag(
-      patient_id=bag.patient,
-      bag_id=bag.bag,
-      patient_key=pseudonyms.patient_key(bag.patient),
-      images=[data for _, data in kept],
-      rows=[row.row for row, _ in kept],
-      labels=labels,
-      multi_label=multi_label,
-      metadata={
-        name: [row.metadata[place] for row, _ in kept]
-        for place, name in enumerate(self._manifest.columns.stored_metadata())
-      },
+    parts.mkdir()
+    write = functools.partial(
+      shard_writing.convert_and_write,
+      manifest=dataclasses.replace(self._manifest, rows=[], notes=()),
+      max_side=self._options.max_side,
+      window=self._options.window,
     )
+    work = (
+      ((split, bags), (parts / str(number), *self._work(bags)))
+      for number, (split, bags) in enumerate(self._shards())
+    )
+    total = sum(len(planned) for planned in self._plan.values())
+    done = self._bar("Writing files", total)(
+      self._pool.ordered_map(write, work, 1)
+    )
+    for number, ((split, bags), written) in enumerate(done):
+      yield split, bags, parts / str(number), written
+    shutil.rmtree(parts)  # With what attempts that failed left there.
+
+  def _work(self, bags: list[plan.Bag]) -> tuple[list[plan.Bag], dict]:
+    """Returns bags and paths as a worker needs them: no id of the manifest."""
+    no_ids = {"image": "", "patient": "", "bag": ""}
+    bare = [
+      bag._replace(rows=[row._replace(**no_ids) for row in bag.rows])
+      for bag in bags
+    ]
+    rows = (row.row for bag in bags for row in bag.rows)
+    return bare, {row: self._paths[row] for row in rows}
+
+  def _count(
+    self, bag: plan.Bag, outcomes: list[ImageOutcome], tally: SplitTally
+  ) -> None:
+    """Counts a bag, and what became of its images."""
+    kept = []
+    for row, outcome in zip(bag.rows, outcomes):
+      if outcome.reason:
+        self.rejected[row.row] = "damaged image", outcome.reason
+      else:
+        self._images.add(outcome, row.row)
+        kept.append(row.label)
+    if kept:
+      tally.add(bag.patient, kept)
 
   def _check_rejected(self, tallies: dict[str, SplitTally]) -> None:
     if self._options.on_bad_image == "fail" and self.rejected:
@@ -234,14 +235,3 @@ def _sync_files(folder: Path) -> None:
   for path in folder.iterdir():
     with open(path, "rb") as file:
       os.fsync(file.fileno())
-
-
-def _check_bag_size(kept: list[tuple[ManifestRow, bytes]]) -> None:
-  if sum(len(data) for _, data in kept) > _MAX_BAG_BYTES:
-    row = kept[0][0]
-    message = (
-      "Expected bags of less than 2 GB of images. Received: "
-      f"{counted(len(kept), 'image')} of bag {row.bag!r}: group by a finer "
-      "--bag_column, or shrink the images by --max_side."
-    )
-    raise InputError([Problem("bag too large", message, row.row)])
