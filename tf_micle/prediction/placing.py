@@ -34,7 +34,7 @@ def plane(features, seed):
   principal components. One thread, so that sums are always in one order.
 
   Args:
-    features: float32 (n, f), n >= 4, not all the same.
+    features: float32 (n, f), n >= 4, f >= 2, not all the same.
     seed: of scikit-learn's draws.
   """
   with threadpoolctl.threadpool_limits(1):
