@@ -174,6 +174,40 @@ finetune = --select_by=none
     read(tmp_path, "seeds = 1\n")
 
 
+def test_flags_that_do_not_go_together_are_told_before_any_run(tmp_path):
+  text = """
+[study]
+label_draws = 1
+[setting frozen]
+flags = --fine_tune_after_block=4 --encoder_rate=0.1
+[arm mixed]
+pretrain =
+  --train_steps=3 --use_micle
+  --train_steps=3 --micle_weight=0.5
+"""
+  with pytest.raises(ValueError, match="together with --use_micle") as caught:
+    read(tmp_path, text)
+  assert "[arm mixed] setting frozen: Expected --fine_tune_after_block" in str(
+    caught.value
+  )
+  with pytest.raises(ValueError, match="one number of label_draws"):
+    read(tmp_path, text.replace("label_draws = 1", "label_draws = 1 2"))
+
+
+def test_a_flag_file_counts_by_its_lines(tmp_path):
+  (tmp_path / "own.flags").write_text("--mode=pretrain\n--train_epochs=3\n")
+  text = f"""
+[study]
+demo = yes
+[arm micle]
+pretrain = --flagfile={tmp_path}/own.flags --use_micle
+"""
+  (arm,) = read(tmp_path, "\ufeff" + text.strip(), data_dir=None)["arms"]
+  assert arm["stages"][0][1:] == ("--train_epochs=3", "--use_micle")
+  # The demo's recipe has steps, which epochs take the place of.
+  assert arm["budget"] is None
+
+
 def test_folds_share_no_patients_and_equal_stages_are_run_once(tmp_path):
   study = design.of(read(tmp_path, FILE))
   planned, cells = jobs.plan(study)

@@ -30,7 +30,10 @@ def run(study, program, folder, *, at_once):
   with folder_lock.held(folder):
     jobs, cells = study_jobs.plan(study)
     journal = Journal(folder)
-    runner = Runner(folder, program, jobs, journal, _environments(at_once))
+    environments = _environments(at_once)
+    runner = Runner(
+      folder, program, jobs, journal, environments, study.select_by
+    )
     if runner.run():
       return "stopped", ""
     found = results.gather(study, cells, journal, folder)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import collections
+import os
 
 import numpy as np
 
 from tf_micle.report.tables import number
-from tf_micle.study import picking
+from tf_micle.runs import selection
 from tf_micle.study.design import Study
 from tf_micle.study.jobs import KINDS
 from tf_micle.study.sections import Section, Table
@@ -85,10 +86,12 @@ def _settings(folder, study, cells, journal):
   for cell in cells:
     if not all(map(journal.done, cell.tuned.values())):
       continue
-    best = picking.best(folder, tuple(cell.tuned.values()))
-    for setting, name in cell.tuned.items():
-      scores[cell.arm, setting].append(picking.score(folder, name))
-      picked[cell.arm, setting] += name == best
+    runs = {s: os.path.join(folder, name) for s, name in cell.tuned.items()}
+    best = selection.best_run(runs.values(), study.select_by)
+    for setting, run in runs.items():
+      score = selection.best_score(run, study.select_by)
+      scores[cell.arm, setting].append(score)
+      picked[cell.arm, setting] += run == best
   for arm in study.arms:
     for setting in arm.settings:
       found = [s for s in scores[arm.name, setting] if s is not None]
