@@ -186,7 +186,7 @@ pretrain =
   --train_steps=3 --micle_weight=0.5
 """
   with pytest.raises(ValueError, match="together with --use_micle") as caught:
-    read(tmp_path, text)
+    read(tmp_path, text, splits=("test",))
   assert "[arm mixed] setting frozen: Expected --fine_tune_after_block" in str(
     caught.value
   )
@@ -402,7 +402,8 @@ def test_pooled_scores_and_paired_differences_against_an_oracle(monkeypatch):
     apart = (samples[1] - samples[0]).mean(axis=0)
     ends = np.quantile(apart, [0.025, 0.975])
     assert (gap.low, gap.high) == pytest.approx(tuple(ends))
-    assert gap.excludes_zero == (ends[0] > 0 or ends[1] < 0)
+    sure = "does not" in findings.verdict(gap.entry)
+    assert sure == (ends[0] > 0 or ends[1] < 0)
 
 
 def test_a_difference_is_only_claimed_where_its_interval_leaves_0_out(tmp_path):
@@ -432,6 +433,11 @@ def test_a_difference_is_only_claimed_where_its_interval_leaves_0_out(tmp_path):
   assert "contains 0: no difference is shown" in text
   assert "simclr is highest" in told(arm(0.4, 0.1), arm(0.5, 0.1))
   assert "scratch minus simclr is −0.100" in told(arm(0.4, 0.1), arm(0.5, 0.1))
+  # As where all patients of a set have one class, or there is one patient.
+  assert "is not defined here" in told(arm(np.nan, 0), arm(np.nan, 0))
+  assert "+0.300, which has no interval" in told(
+    arm(0.8, np.nan), arm(0.5, np.nan)
+  )
 
 
 def test_a_tiny_study_from_the_command_line(tmp_path, demo_records, capfd):

@@ -7,11 +7,12 @@ import os
 
 import numpy as np
 
+from tf_micle.report.blocks import Section, Text
 from tf_micle.report.tables import number
 from tf_micle.runs import selection
 from tf_micle.study.design import Study
 from tf_micle.study.jobs import KINDS
-from tf_micle.study.sections import Section, Table
+from tf_micle.study.sections import titled
 from tf_micle.system.plurals import counted
 
 
@@ -25,34 +26,37 @@ def sections_of(folder, study, jobs, cells, journal) -> list[Section]:
     cells: `jobs.Cell` of all.
     journal: `journal.Journal`.
   """
-  settings = Table(
+  settings = titled(
     "Settings of fine-tuning",
     ["Arm", "Setting", f"{study.select_by} on validation, mean", "Picked"],
     list(_settings(folder, study, cells, journal)),
   )
   hours = sum(journal.seconds(job.name) for job in jobs) / 3600
-  costs = Table(
+  costs = titled(
     "Hours",
     ["Arm", "Pretraining steps", "Pairs", *KINDS, "All"],
     list(_costs(study, cells, journal)),
   )
+  by_validation = (
+    f"By {study.select_by} on the validation patients of each run, never by a "
+    "test set."
+  )
+  in_all = (
+    f"In all {hours:.2f} hours of jobs, one after the other; a job that arms "
+    "share is counted in each."
+  )
   return [
     Section(
+      "settings",
       "Which setting was picked",
-      [
-        f"By {study.select_by} on the validation patients of each run, never "
-        "by a test set."
-      ],
-      [settings],
+      "Settings",
+      [Text(by_validation), *settings],
     ),
     Section(
+      "costs",
       "Budgets and cost",
-      [
-        budget_text(study),
-        f"In all {hours:.2f} hours of jobs, one after the other; a job that "
-        "arms share is counted in each.",
-      ],
-      [costs],
+      "Costs",
+      [Text(budget_text(study)), Text(in_all), *costs],
     ),
   ]
 

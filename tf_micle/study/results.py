@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 
-from tf_micle.evaluation import bootstrap, metrics, pairing, saved
+from tf_micle.evaluation import bootstrap, intervals, metrics, pairing, saved
 from tf_micle.evaluation.predictions import Predictions, by_patient
 from tf_micle.runs import folder as run_folder
 from tf_micle.study.design import IN_DISTRIBUTION
@@ -37,9 +37,9 @@ class Measured:
   runs: int
 
   @property
-  def excludes_zero(self) -> bool:
-    """Whether the interval does not contain 0."""
-    return bool(self.low > 0 or self.high < 0)
+  def entry(self) -> dict:
+    """Value and interval as reports show them; None where not defined."""
+    return intervals.entry(self.value, self.low, self.high, 0)
 
 
 @dataclasses.dataclass(frozen=True)
