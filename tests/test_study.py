@@ -410,13 +410,9 @@ def test_a_difference_is_only_claimed_where_its_interval_leaves_0_out(tmp_path):
   study = small(tmp_path)
 
   def arm(value, width):
-    draws = value + np.linspace(-width, width, 40)
-    keys = results.SCORES[:1]
-    return results.Scored(
-      {(0, 0): {key: value for key in keys}},
-      {(0, 0): {key: draws for key in keys}},
-      *(10, 20, "image"),
-    )
+    draws, key = value + np.linspace(-width, width, 40), results.SCORES[0]
+    of_run = [{key: {(0, 0): found}} for found in (value, draws)]
+    return results.Scored(*of_run, 10, 20, "image")
 
   def told(ours, theirs):
     keys = ("test", "0.1")

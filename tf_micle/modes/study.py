@@ -27,12 +27,12 @@ def run(study, program, folder, *, at_once):
     "done", "failed" (some jobs) or "stopped"; and the paragraph of what was
     found, "" where nothing can be said.
   """
-  with folder_lock.held(folder):
+  with folder_lock.held(folder) as lock:
     jobs, cells = study_jobs.plan(study)
     journal = Journal(folder)
     environments = _environments(at_once)
     runner = Runner(
-      folder, program, jobs, journal, environments, study.select_by
+      folder, program, jobs, journal, environments, study.select_by, lock
     )
     if runner.run():
       return "stopped", ""

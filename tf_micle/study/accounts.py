@@ -109,17 +109,14 @@ def _settings(folder, study, cells, journal):
 
 def _costs(study, cells, journal):
   for arm in study.arms:
-    of_kind = {kind: set() for kind in KINDS}
-    for cell in cells:
-      if cell.arm == arm.name:
-        of_kind["pretrain"] |= set(cell.pretraining)
-        of_kind["finetune"] |= set(cell.tuned.values())
-        of_kind["evaluate"] |= set(cell.evaluations.values())
-    hours = [
-      sum(map(journal.seconds, names)) / 3600 for names in of_kind.values()
-    ]
-    steps, pairs = arm.budget or ("not known", "not known")
-    if not arm.stages:
-      steps = pairs = 0
-    budget = [f"{n:,}" if isinstance(n, int) else n for n in (steps, pairs)]
+    own = [cell for cell in cells if cell.arm == arm.name]
+    of_kinds = (
+      {name for cell in own for name in cell.pretraining},
+      {name for cell in own for name in cell.tuned.values()},
+      {name for cell in own for name in cell.evaluations.values()},
+    )
+    hours = [sum(map(journal.seconds, names)) / 3600 for names in of_kinds]
+    budget = ["not known"] * 2
+    if arm.budget:
+      budget = [f"{count:,}" for count in arm.budget]
     yield [arm.name, *budget, *(f"{h:.2f}" for h in (*hours, sum(hours)))]

@@ -24,7 +24,9 @@ _EVALUATED = re.compile(r"^In (.+): report\.html", re.MULTILINE)
 class Runner:
   """Runs what is not done; ends early only where a signal asks for it."""
 
-  def __init__(self, folder, program, jobs, journal, environments, select_by):
+  def __init__(
+    self, folder, program, jobs, journal, environments, select_by, lock
+  ):
     """Takes what is to be run.
 
     Args:
@@ -35,6 +37,8 @@ class Runner:
       environments: variables of each process at a time, a list of dicts: as
         many run together.
       select_by: score of validation that picks the run to evaluate.
+      lock: open file that holds the study's folder; jobs inherit it, so that
+        it is held until the last of them ends if this process is killed.
     """
     self._folder = folder
     self._program = program
@@ -42,6 +46,7 @@ class Runner:
     self._left = [job for job in jobs if not journal.done(job.name)]
     self._journal = journal
     self._select_by = select_by
+    self._lock = lock
     self._free = list(environments)
     self._slots = len(environments)
     self._running = {}  # Process -> (job, environment, start, picked).
@@ -101,6 +106,7 @@ class Runner:
         env={**os.environ, **environment},
         # Of its own: a terminal's Ctrl-C would reach it twice.
         start_new_session=True,
+        pass_fds=[self._lock.fileno()],
         preexec_fn=_ends_with_parent(),
       )
     self._running[process] = (job, environment, time.monotonic(), picked)
