@@ -95,7 +95,7 @@ class _File:
       f"baseline = {baseline}; arms: {', '.join(names)}",
     )
     draws = self._numbers("label_draws", "1", int, lambda x: 0 < x < 2**10)
-    self._expect(len(draws) == 1, "one number of label_draws", draws)
+    self._expect(len(draws) == 1, "one number of label_draws", f"{draws}")
     fractions = self._numbers(
       "label_fractions", "1", float, lambda x: 0 < x <= 1
     )
@@ -227,6 +227,15 @@ class _File:
         f"{name} = {text}",
       )
       split, folder = [*more, None, None][:2]
+      self._expect(
+        not self._folds
+        or (
+          name != sets[0][0] and (folder or (split or name) not in self._folds)
+        ),
+        "another name than folds, and no fold as the split: most runs were "
+        "trained on it",
+        f"{name} = {text}",
+      )
       sets.append([name, kind, split or name, folder])
     names = ("name", "kind", "split", "data_dir")
     return [dict(zip(names, one)) for one in sets]

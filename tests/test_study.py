@@ -145,6 +145,7 @@ flags = --seed=3 --image_sise=1 --train_steps=-3
 color = red
 [evaluate]
 external = elsewhere
+again = in-distribution, 9
 [setting frozen]
 flags = --use_micle
 [sett x]
@@ -159,6 +160,7 @@ finetune = --select_by=none
   for what in (
     *("x for seeds", "image_sise", "no --seed", "--train_steps=-3", "nobody"),
     *("external = elsewhere", "--use_micle, for pretrain", "[sett x]"),
+    *("on it. Received: again = in-distribution, 9",),
     *("--fine_tune_after_block, for finetune", "no --train_split"),
     *(
       "cold",
