@@ -31,6 +31,7 @@ def test_alignment_and_uniformity_on_the_sphere():
   expected = np.log((4 * np.exp(-4) + 2 * np.exp(-8)) / 6)
   assert spread.uniformity(corners) == pytest.approx(expected)
   assert spread.uniformity(np.ones((5, 3))) == pytest.approx(0)
+  assert spread.uniformity(np.zeros((5, 3))) == 0  # A collapse, too.
 
 
 def test_rankme_counts_directions():
