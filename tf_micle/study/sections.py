@@ -19,6 +19,7 @@ from tf_micle.report.blocks import (
 )
 from tf_micle.report.tables import measured, number, percent
 from tf_micle.study import findings, results
+from tf_micle.study.design import SHIFTED
 
 
 def titled(title: str, columns: list[str], rows: list) -> list:
@@ -55,7 +56,7 @@ def of_scores(study, found) -> list[Section]:
         lambda _, a, s, base=base: results.difference(a, base, s),
         signed=True,
       )
-    if one.kind == "shifted":
+    if one.kind == SHIFTED:
       drops += _table(
         where,
         arms,
