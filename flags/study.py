@@ -7,17 +7,10 @@ import contextlib
 import hashlib
 import os
 import re
-import shlex
 
-from flags import checks, modes, reader
+from flags import modes, study_runs
 from flags.problems import UsageError
 
-# What the study sets itself for each run; with folds, the splits too.
-_ITS_OWN = (
-  *("mode", "model_dir", "checkpoint", "data_dir", "seed", "sweep"),
-  "label_fraction",
-)
-_OF_FOLDS = ("train_split", "eval_split")
 _KINDS = ("in-distribution", "shifted")
 _KEYS = {
   "study": (
@@ -29,7 +22,6 @@ _KEYS = {
   "setting": ("flags",),
   "arm": ("pretrain", "checkpoint", "finetune", "settings"),
 }
-_RECIPES = {"pretrain": "demo", "finetune": "demo_finetune"}
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 
@@ -51,6 +43,7 @@ def read(path, *, data_dir, splits_of, runs):
   file = _File(path, data_dir)
   content = file.content(runs)
   content["data_digest"] = file.check_data(content, splits_of)
+  file.check_runs(content["arms"], runs)
   if file.problems:
     raise UsageError(file.problems)
   return content
@@ -68,7 +61,7 @@ class _File:
     )
     self._ini.optionxform = str  # Names of splits keep their case.
     try:
-      with open(path, encoding="utf-8") as file:
+      with open(path, encoding="utf-8-sig") as file:
         self._ini.read_file(file)
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
       text = " ".join(str(error).split())
@@ -76,7 +69,9 @@ class _File:
         [f"Expected --study to be a study's file. Received: {text}"]
       ) from error
     self._data_dir = data_dir or self._get("study", "data_dir") or None
-    self._demo = self._get("study", "demo").lower() in ("yes", "true", "1")
+    demo = self._get("study", "demo").lower() or "no"
+    self._demo = self._ini.BOOLEAN_STATES.get(demo, False)
+    self._expect(demo in self._ini.BOOLEAN_STATES, "demo = yes, or no", demo)
     self._folds = tuple(self._list("study", "folds"))
 
   def content(self, runs):
@@ -99,15 +94,15 @@ class _File:
       "baseline to be the name of an arm",
       f"baseline = {baseline}; arms: {', '.join(names)}",
     )
+    draws = self._numbers("label_draws", "1", int, lambda x: 0 < x < 2**10)
+    self._expect(len(draws) == 1, "one number of label_draws", f"{draws}")
     fractions = self._numbers(
       "label_fractions", "1", float, lambda x: 0 < x <= 1
     )
     return {
       "data_dir": self._data_dir,
       "seeds": self._numbers("seeds", "0", int, lambda x: 0 <= x < 2**20),
-      "label_draws": self._numbers(
-        "label_draws", "1", int, lambda x: 0 < x < 2**10
-      )[0],
+      "label_draws": draws[0],
       "label_fractions": tuple(f"{share:g}" for share in fractions),
       "folds": self._folds,
       "baseline": baseline,
@@ -118,8 +113,8 @@ class _File:
 
   def check_data(self, content, splits_of):
     """Checks folders and splits; returns a digest of the data's description."""
-    dataset = self._values("pretrain", self._common["pretrain"])["dataset"]
-    ways = [self._data_dir, self._demo, dataset.value]
+    dataset = self._value("pretrain", self._common["pretrain"], "dataset")
+    ways = [self._data_dir, self._demo, dataset]
     self._expect(
       sum(map(bool, ways)) == 1,
       "--data_dir, or one of data_dir, demo = yes, and --dataset in [study]",
@@ -145,9 +140,23 @@ class _File:
       self._expect(not missing, what, ", ".join(missing))
     path = os.path.join(self._data_dir or "", "dataset.json")
     if not (self._data_dir and os.path.isfile(path)):
-      return f"demo {self._demo}, dataset {dataset.value}"
+      return f"demo {self._demo}, dataset {dataset}"
     with open(path, "rb") as file:
       return hashlib.sha256(file.read()).hexdigest()
+
+  def check_runs(self, arms, runs):
+    """Notes flags that do not go together, unless some are wrong already."""
+    if self.problems:
+      return
+    for arm in arms:
+      tries = [("pretrain", "pretrain", stage) for stage in arm["stages"]]
+      for setting, given in arm["settings"].items():
+        tries.append(("finetune", f"setting {setting}", given))
+      for mode, what, given in tries:
+        self._add(
+          f"[arm {arm['name']}] {what}",
+          study_runs.problems(mode, given, demo=self._demo, runs=runs),
+        )
 
   def _arm(self, name, settings, runs):
     section = f"arm {name}"
@@ -170,7 +179,7 @@ class _File:
     return {
       "name": name,
       "stages": stages,
-      "budget": self._budget(stages),
+      "budget": study_runs.budget(stages, demo=self._demo),
       "checkpoint": start,
       "settings": {
         one: self._common["finetune"] + own + settings.get(one, ())
@@ -178,22 +187,11 @@ class _File:
       },
     }
 
-  def _budget(self, stages):
-    """Returns (steps, pairs) of all stages, None where epochs decide."""
-    steps = pairs = 0
-    for stage in stages:
-      values = self._values("pretrain", stage)
-      if values["train_steps"].value is None:
-        return None
-      steps += values["train_steps"].value
-      pairs += values["train_steps"].value * values["train_batch_size"].value
-    return steps, pairs
-
   def _select_by(self, arms):
     """Returns the score that picks a setting, which all of them share."""
     found = {given for arm in arms for given in arm["settings"].values()}
     found.add(self._common["finetune"])
-    scores = {self._values("finetune", g)["select_by"].value for g in found}
+    scores = {self._value("finetune", g, "select_by") for g in found}
     self._expect(
       len(scores) == 1 and "none" not in scores,
       "one --select_by for all settings, and a score to pick by",
@@ -201,15 +199,8 @@ class _File:
     )
     return scores.pop()
 
-  def _values(self, mode, given):
-    """Returns flags as a run would parse them."""
-    recipes = os.path.join(os.path.dirname(__file__), "recipes")
-    recipe = [f"--flagfile={recipes}/{_RECIPES[mode]}.flags"] * self._demo
-    values = reader.fresh()
-    # What is wrong is told where the flags stand.
-    with contextlib.suppress(UsageError):
-      reader.parse(["run.py", *recipe, *given], values)
-    return values
+  def _value(self, mode, given, name):
+    return study_runs.values_of(mode, given, demo=self._demo)[name].value
 
   def _flags(self, section, key, used_by):
     text = self._get(section, key)
@@ -217,28 +208,8 @@ class _File:
 
   def _checked(self, where, text, used_by):
     """Returns flags as a tuple of arguments; notes what is wrong with them."""
-    values, faults = reader.fresh(), []
-    try:
-      given = tuple(shlex.split(text))
-      reader.parse(["run.py", *given], values)
-    except UsageError as error:
-      faults += error.problems
-    except ValueError as error:
-      self._expect(False, f"flags in {where}", f"{text} ({error})")
-      return ()
-    used = reader.modes_of_flags()
-    its_own = _ITS_OWN + _OF_FOLDS * bool(self._folds)
-    for name in sorted(n for n in used if values[n].present):
-      if name == "mode" and "--mode" not in text:
-        continue  # A recipe may say its mode.
-      if name in its_own:
-        what = f"no --{name} in {where}: the study sets it"
-        self._expect(False, what, f"--{name}")
-      elif not set(used_by) <= set(used[name]):
-        what = f"flags of --mode={' and --mode='.join(used_by)} in {where}"
-        self._expect(False, what, f"--{name}, for {', '.join(used[name])}")
-      faults += checks.out_of_range(name, values[name].value)
-    self.problems += [f"{self._path}, {where}: {line}" for line in faults]
+    given, wrong = study_runs.read(text, used_by, folds=bool(self._folds))
+    self._add(where, wrong)
     return given
 
   def _sets(self):
@@ -256,6 +227,15 @@ class _File:
         f"{name} = {text}",
       )
       split, folder = [*more, None, None][:2]
+      self._expect(
+        not self._folds
+        or (
+          name != sets[0][0] and (folder or (split or name) not in self._folds)
+        ),
+        "another name than folds, and no fold as the split: most runs were "
+        "trained on it",
+        f"{name} = {text}",
+      )
       sets.append([name, kind, split or name, folder])
     names = ("name", "kind", "split", "data_dir")
     return [dict(zip(names, one)) for one in sets]
@@ -304,3 +284,6 @@ class _File:
     line = f"{self._path}: Expected {what}. Received: {received}"
     if not condition and line not in self.problems:
       self.problems.append(line)
+
+  def _add(self, where, lines):
+    self.problems += [f"{self._path}, {where}: {line}" for line in lines]

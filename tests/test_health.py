@@ -31,6 +31,7 @@ def test_alignment_and_uniformity_on_the_sphere():
   expected = np.log((4 * np.exp(-4) + 2 * np.exp(-8)) / 6)
   assert spread.uniformity(corners) == pytest.approx(expected)
   assert spread.uniformity(np.ones((5, 3))) == pytest.approx(0)
+  assert spread.uniformity(np.zeros((5, 3))) == 0  # A collapse, too.
 
 
 def test_rankme_counts_directions():
@@ -119,16 +120,24 @@ def test_the_share_of_true_neighbours_is_by_patient():
 
 
 def test_what_cannot_be_measured_is_left_out():
-  def names(bags, labels, classes):
+  def names(bags, labels, classes, patients=None, factor=1):
     table = types.SimpleNamespace(
-      bag_id=np.array(bags), patient_id=np.array(bags), labels=np.array(labels)
+      bag_id=np.array(bags),
+      patient_id=np.array(patients or bags),
+      labels=np.array(labels),
     )
-    return set(checks.measure(Z[: len(bags)], Z[: len(bags)], table, classes))
+    z = Z[: len(bags)] * factor
+    return set(checks.measure(z, z, table, classes))
 
   rank = {"uniformity", "rankme"}
   assert names([0], [-1], 0) == set()
   assert names([0, 1, 2], [-1, -1, -1], 2) == rank
   assert names([0, 1, 0], [-1, -1, -1], 0) == rank | {"alignment"}
+  # All that could be found is of the patient who looks for it.
+  of_one = names([0, 1, 0, 1], [0, 0, 1, 1], 2, patients=[7] * 4)
+  assert of_one == rank | {"alignment", "lidar"}
+  assert names([0, 1, 0, 1], [0, 0, 1, 1], 2, factor=np.nan) == set()
+  assert verdict.line({}, {}, "random weights", 100).startswith("no verdict")
   assert names([0, 1, 0, 1], [0, 0, 1, 1], 2) == rank | {
     *("alignment", "lidar", "retrieval_map", "retrieval_map_error"),
     *("recall_at_1", "knn_top1", "knn_mean_auroc"),

@@ -145,6 +145,7 @@ flags = --seed=3 --image_sise=1 --train_steps=-3
 color = red
 [evaluate]
 external = elsewhere
+again = in-distribution, 9
 [setting frozen]
 flags = --use_micle
 [sett x]
@@ -159,6 +160,7 @@ finetune = --select_by=none
   for what in (
     *("x for seeds", "image_sise", "no --seed", "--train_steps=-3", "nobody"),
     *("external = elsewhere", "--use_micle, for pretrain", "[sett x]"),
+    *("on it. Received: again = in-distribution, 9",),
     *("--fine_tune_after_block, for finetune", "no --train_split"),
     *(
       "cold",
@@ -172,6 +174,40 @@ finetune = --select_by=none
     assert named in str(caught.value), what
   with pytest.raises(ValueError, match="no section headers"):
     read(tmp_path, "seeds = 1\n")
+
+
+def test_flags_that_do_not_go_together_are_told_before_any_run(tmp_path):
+  text = """
+[study]
+label_draws = 1
+[setting frozen]
+flags = --fine_tune_after_block=4 --encoder_rate=0.1
+[arm mixed]
+pretrain =
+  --train_steps=3 --use_micle
+  --train_steps=3 --micle_weight=0.5
+"""
+  with pytest.raises(ValueError, match="together with --use_micle") as caught:
+    read(tmp_path, text, splits=("test",))
+  assert "[arm mixed] setting frozen: Expected --fine_tune_after_block" in str(
+    caught.value
+  )
+  with pytest.raises(ValueError, match="one number of label_draws"):
+    read(tmp_path, text.replace("label_draws = 1", "label_draws = 1 2"))
+
+
+def test_a_flag_file_counts_by_its_lines(tmp_path):
+  (tmp_path / "own.flags").write_text("--mode=pretrain\n--train_epochs=3\n")
+  text = f"""
+[study]
+demo = yes
+[arm micle]
+pretrain = --flagfile={tmp_path}/own.flags --use_micle
+"""
+  (arm,) = read(tmp_path, "\ufeff" + text.strip(), data_dir=None)["arms"]
+  assert arm["stages"][0][1:] == ("--train_epochs=3", "--use_micle")
+  # The demo's recipe has steps, which epochs take the place of.
+  assert arm["budget"] is None
 
 
 def test_folds_share_no_patients_and_equal_stages_are_run_once(tmp_path):
@@ -368,20 +404,17 @@ def test_pooled_scores_and_paired_differences_against_an_oracle(monkeypatch):
     apart = (samples[1] - samples[0]).mean(axis=0)
     ends = np.quantile(apart, [0.025, 0.975])
     assert (gap.low, gap.high) == pytest.approx(tuple(ends))
-    assert gap.excludes_zero == (ends[0] > 0 or ends[1] < 0)
+    sure = "does not" in findings.verdict(gap.entry)
+    assert sure == (ends[0] > 0 or ends[1] < 0)
 
 
 def test_a_difference_is_only_claimed_where_its_interval_leaves_0_out(tmp_path):
   study = small(tmp_path)
 
   def arm(value, width):
-    draws = value + np.linspace(-width, width, 40)
-    keys = results.SCORES[:1]
-    return results.Scored(
-      {(0, 0): {key: value for key in keys}},
-      {(0, 0): {key: draws for key in keys}},
-      *(10, 20, "image"),
-    )
+    draws, key = value + np.linspace(-width, width, 40), results.SCORES[0]
+    of_run = [{key: {(0, 0): found}} for found in (value, draws)]
+    return results.Scored(*of_run, 10, 20, "image")
 
   def told(ours, theirs):
     keys = ("test", "0.1")
@@ -398,6 +431,11 @@ def test_a_difference_is_only_claimed_where_its_interval_leaves_0_out(tmp_path):
   assert "contains 0: no difference is shown" in text
   assert "simclr is highest" in told(arm(0.4, 0.1), arm(0.5, 0.1))
   assert "scratch minus simclr is −0.100" in told(arm(0.4, 0.1), arm(0.5, 0.1))
+  # As where all patients of a set have one class, or there is one patient.
+  assert "is not defined here" in told(arm(np.nan, 0), arm(np.nan, 0))
+  assert "+0.300, which has no interval" in told(
+    arm(0.8, np.nan), arm(0.5, np.nan)
+  )
 
 
 def test_a_tiny_study_from_the_command_line(tmp_path, demo_records, capfd):

@@ -112,7 +112,7 @@ class HealthChecks:
 
 
 def measure(h, z, table, num_classes):
-  """Returns what is defined of all measures, a dict of floats.
+  """Returns what is defined of all measures, a dict of floats; {}: nothing.
 
   Neighbours are by features h, all else by projections z.
 
@@ -123,6 +123,8 @@ def measure(h, z, table, num_classes):
     num_classes: of the labels; 0: none.
   """
   found = {}
+  if not (np.isfinite(h).all() and np.isfinite(z).all()):
+    return found  # float16 may overflow before BatchNorm's statistics settle.
   if len(z) > 1:
     found |= {"uniformity": spread.uniformity(z), "rankme": spread.rankme(z)}
   in_bag, number = _bags_of_two(table)
@@ -132,10 +134,12 @@ def measure(h, z, table, num_classes):
     found["alignment"] = spread.alignment(z, pairs)
   if firsts.size > 1:
     found["lidar"] = spread.lidar(z[in_bag], number)
+  several = len(set(table.patient_id)) > 1
+  if firsts.size > 1 and several:
     values, at_1 = neighbours.retrieval(h, table.bag_id, table.patient_id)
     found |= _mean_and_error("retrieval_map", values)
     found["recall_at_1"] = float(at_1.mean())
-  if num_classes and len(set(table.patient_id)) > 1:
+  if num_classes and several:
     chances = neighbours.knn_probabilities(
       h, table.labels, table.patient_id, num_classes
     )

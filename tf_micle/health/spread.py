@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import distance
 
 # As in RankMe's section 3, for float32.
 _EPSILON = 1e-7
@@ -31,9 +32,7 @@ def uniformity(z: np.ndarray) -> float:
   Args:
     z: floats (n, d), n >= 2.
   """
-  z = unit(z)
-  first, second = np.triu_indices(len(z), k=1)
-  squared = np.maximum(2 - 2 * (z @ z.T), 0)[first, second]
+  squared = distance.pdist(unit(z), "sqeuclidean")
   return float(np.log(np.mean(np.exp(-2 * squared))))
 
 

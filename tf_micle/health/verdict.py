@@ -31,6 +31,8 @@ def line(found, reference, begun, step):
     step: steps done; the first ones cannot tell of a collapse.
   """
   gains = _gains(found, reference or {})
+  if not found:
+    return "no verdict, as nothing could be measured"
   if reference is None:
     say = "no verdict, as these images were not measured at step 0"
   elif step >= _SETTLED and (fallen := _fallen(found, reference)):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 
 from absl import logging
 
 from tf_micle.runs import folder as run_folder
 from tf_micle.runs import run_log, selection
+from tf_micle.system import stop_signal
 from tf_micle.system.written_whole import write_json
 
 FILE_NAME = "sweep.json"
@@ -79,17 +79,11 @@ def _text(row):
 def _run(flags, command, run_dir, select_by):
   """Runs one arm; SIGTERM and SIGINT are handed to it."""
   # A session of its own: a terminal's Ctrl-C would reach it twice.
-  with subprocess.Popen(command, start_new_session=True) as process:
-    before = {}
-    for number in (signal.SIGTERM, signal.SIGINT):
-      before[number] = signal.signal(
-        number, lambda sent, _: process.send_signal(sent)
-      )
-    try:
-      status = process.wait()
-    finally:
-      for number, handler in before.items():
-        signal.signal(number, handler)
+  with (
+    subprocess.Popen(command, start_new_session=True) as process,
+    stop_signal.handed_on(process.send_signal),
+  ):
+    status = process.wait()
   best = selection.best(run_log.read(run_dir), select_by) or {}
   return {
     "flags": flags,

@@ -27,10 +27,13 @@ def run(study, program, folder, *, at_once):
     "done", "failed" (some jobs) or "stopped"; and the paragraph of what was
     found, "" where nothing can be said.
   """
-  with folder_lock.held(folder):
+  with folder_lock.held(folder) as lock:
     jobs, cells = study_jobs.plan(study)
     journal = Journal(folder)
-    runner = Runner(folder, program, jobs, journal, _environments(at_once))
+    environments = _environments(at_once)
+    runner = Runner(
+      folder, program, jobs, journal, environments, study.select_by, lock
+    )
     if runner.run():
       return "stopped", ""
     found = results.gather(study, cells, journal, folder)

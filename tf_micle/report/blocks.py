@@ -95,11 +95,15 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-  """Figures in a grid: "charts" are large, "small-charts", "panels" framed."""
+  """Figures in a grid: "charts" are large, "small-charts", "panels" framed.
+
+  `legend` has a `Cell` with a swatch for each line of all charts.
+  """
 
   label: str
   figures: Sequence[Figure]
   css: str = "charts"
+  legend: Sequence[Cell] = ()
   kind = "figures"
 
 

@@ -47,20 +47,38 @@ def write(
   _check(study.result, study.predictions)
   sections = report_sections.of(study)
   page = rendered(
-    _FOLDER / "page.html",
+    sections,
+    kind="Evaluation report",
     title=study.facts.get("data"),
     lead=lead(study),
-    sections=sections,
-    no_width=intervals.NO_WIDTH,
     warnings=warnings,
+    caution="The numbers describe these data and this model. They do not show "
+    "that the model is fit for care.",
   )
   with written_whole(path) as file:
     file.write(page)
   return sections
 
 
-def rendered(template: pathlib.Path, **context) -> str:
-  """Returns a page of a template, all text escaped, with the reports' CSS."""
+def rendered(
+  sections: Sequence[Section],
+  *,
+  kind: str,
+  title: str | None,
+  lead: str,
+  caution: str,
+  warnings: Sequence[str] = (),
+) -> str:
+  """Returns a page that needs no network, all text of it escaped.
+
+  Args:
+    sections: in order.
+    kind: of the page, above its title.
+    title: of the page; None: that of an evaluation without a name.
+    lead: a sentence below it.
+    caution: the last words.
+    warnings: what must be read before any number.
+  """
   # No pretty error for a missing name: StrictUndefined makes it an exception.
   environment = jinja2.Environment(
     autoescape=True,
@@ -71,8 +89,17 @@ def rendered(template: pathlib.Path, **context) -> str:
   )
   environment.filters["data_uri"] = charts.source
   css = (_FOLDER / "page.css").read_text(encoding="utf-8")
-  text = template.read_text(encoding="utf-8")
-  return environment.from_string(text).render(css=css, **context)
+  text = (_FOLDER / "page.html").read_text(encoding="utf-8")
+  return environment.from_string(text).render(
+    css=css,
+    no_width=intervals.NO_WIDTH,
+    sections=sections,
+    kind=kind,
+    title=title,
+    lead=lead,
+    caution=caution,
+    warnings=warnings,
+  )
 
 
 def _check(result, predictions):

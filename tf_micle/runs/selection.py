@@ -1,10 +1,10 @@
-"""Selection of the best checkpoint by validation, and early stopping."""
+"""Selection of the best checkpoint, or run, by validation; early stopping."""
 
 from __future__ import annotations
 
 import math
 
-from tf_micle.runs import checkpoint
+from tf_micle.runs import checkpoint, run_log
 from tf_micle.runs import folder as run_folder
 
 # Scores of which less is better; of all others more is.
@@ -82,3 +82,20 @@ def best(rows, select_by):
   name = PREFIX + select_by
   scored = [row for row in rows if row.get(name) is not None]
   return max(scored, key=lambda row: sign(select_by) * row[name], default=None)
+
+
+def best_score(run_dir, select_by):
+  """Returns the best validation score of a run; None where there is none."""
+  row = best(run_log.read(run_dir), select_by) or {}
+  return row.get(PREFIX + select_by)
+
+
+def best_run(run_dirs, select_by):
+  """Returns the folder of the run that validates best; the first of equals."""
+  scores = {run_dir: best_score(run_dir, select_by) for run_dir in run_dirs}
+
+  def key(run_dir):
+    score = scores[run_dir]
+    return -math.inf if score is None else sign(select_by) * score
+
+  return max(scores, key=key)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import collections
+import os
 
 import numpy as np
 
+from tf_micle.report.blocks import Section, Text
 from tf_micle.report.tables import number
-from tf_micle.study import picking
+from tf_micle.runs import selection
 from tf_micle.study.design import Study
 from tf_micle.study.jobs import KINDS
-from tf_micle.study.sections import Section, Table
+from tf_micle.study.sections import titled
 from tf_micle.system.plurals import counted
 
 
@@ -24,34 +26,37 @@ def sections_of(folder, study, jobs, cells, journal) -> list[Section]:
     cells: `jobs.Cell` of all.
     journal: `journal.Journal`.
   """
-  settings = Table(
+  settings = titled(
     "Settings of fine-tuning",
     ["Arm", "Setting", f"{study.select_by} on validation, mean", "Picked"],
     list(_settings(folder, study, cells, journal)),
   )
   hours = sum(journal.seconds(job.name) for job in jobs) / 3600
-  costs = Table(
+  costs = titled(
     "Hours",
     ["Arm", "Pretraining steps", "Pairs", *KINDS, "All"],
     list(_costs(study, cells, journal)),
   )
+  by_validation = (
+    f"By {study.select_by} on the validation patients of each run, never by a "
+    "test set."
+  )
+  in_all = (
+    f"In all {hours:.2f} hours of jobs, one after the other; a job that arms "
+    "share is counted in each."
+  )
   return [
     Section(
+      "settings",
       "Which setting was picked",
-      [
-        f"By {study.select_by} on the validation patients of each run, never "
-        "by a test set."
-      ],
-      [settings],
+      "Settings",
+      [Text(by_validation), *settings],
     ),
     Section(
+      "costs",
       "Budgets and cost",
-      [
-        budget_text(study),
-        f"In all {hours:.2f} hours of jobs, one after the other; a job that "
-        "arms share is counted in each.",
-      ],
-      [costs],
+      "Costs",
+      [Text(budget_text(study)), Text(in_all), *costs],
     ),
   ]
 
@@ -85,10 +90,12 @@ def _settings(folder, study, cells, journal):
   for cell in cells:
     if not all(map(journal.done, cell.tuned.values())):
       continue
-    best = picking.best(folder, tuple(cell.tuned.values()))
-    for setting, name in cell.tuned.items():
-      scores[cell.arm, setting].append(picking.score(folder, name))
-      picked[cell.arm, setting] += name == best
+    runs = {s: os.path.join(folder, name) for s, name in cell.tuned.items()}
+    best = selection.best_run(runs.values(), study.select_by)
+    for setting, run in runs.items():
+      score = selection.best_score(run, study.select_by)
+      scores[cell.arm, setting].append(score)
+      picked[cell.arm, setting] += run == best
   for arm in study.arms:
     for setting in arm.settings:
       found = [s for s in scores[arm.name, setting] if s is not None]
@@ -102,17 +109,14 @@ def _settings(folder, study, cells, journal):
 
 def _costs(study, cells, journal):
   for arm in study.arms:
-    of_kind = {kind: set() for kind in KINDS}
-    for cell in cells:
-      if cell.arm == arm.name:
-        of_kind["pretrain"] |= set(cell.pretraining)
-        of_kind["finetune"] |= set(cell.tuned.values())
-        of_kind["evaluate"] |= set(cell.evaluations.values())
-    hours = [
-      sum(map(journal.seconds, names)) / 3600 for names in of_kind.values()
-    ]
-    steps, pairs = arm.budget or ("not known", "not known")
-    if not arm.stages:
-      steps = pairs = 0
-    budget = [f"{n:,}" if isinstance(n, int) else n for n in (steps, pairs)]
+    own = [cell for cell in cells if cell.arm == arm.name]
+    of_kinds = (
+      {name for cell in own for name in cell.pretraining},
+      {name for cell in own for name in cell.tuned.values()},
+      {name for cell in own for name in cell.evaluations.values()},
+    )
+    hours = [sum(map(journal.seconds, names)) / 3600 for names in of_kinds]
+    budget = ["not known"] * 2
+    if arm.budget:
+      budget = [f"{count:,}" for count in arm.budget]
     yield [arm.name, *budget, *(f"{h:.2f}" for h in (*hours, sum(hours)))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-IN_DISTRIBUTION, SHIFTED = KINDS = ("in-distribution", "shifted")
+IN_DISTRIBUTION, SHIFTED = "in-distribution", "shifted"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class EvaluationSet:
 
   Attributes:
     name: of the set.
-    kind: one of `KINDS`.
+    kind: `IN_DISTRIBUTION` or `SHIFTED`.
     split: of the data; None: the fold that a run did not see.
     data_dir: of other data; None: those that are trained on.
   """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tf_micle.report.tables import number, percent
+from tf_micle.report.tables import measured, number, percent
 from tf_micle.study import results
 
 _METRICS = {"top1": "top-1", "mean_auroc": "mean AUROC"}
@@ -12,12 +12,6 @@ def title(score: tuple, unit: str) -> str:
   """Returns the name of a score, as "mean AUROC per patient"."""
   level, metric = score
   return f"{_METRICS[metric]} per {unit if level == 'item' else level}"
-
-
-def interval(measured: results.Measured, *, signed: bool = False) -> str:
-  """Returns "0.512 to 0.640"."""
-  ends = (None if end != end else end for end in (measured.low, measured.high))
-  return " to ".join(number(end, signed=signed) for end in ends)
 
 
 def sentences(study, found) -> list[str]:
@@ -43,21 +37,34 @@ def sentences(study, found) -> list[str]:
 
 def _sentence(arms, baseline, score):
   values = {
-    name: results.summary(arm, score).value for name, arm in arms.items()
+    name: results.summary(arm, score).entry["value"]
+    for name, arm in arms.items()
   }
-  best, *behind = sorted(values, key=lambda name: -values[name])
+  known = {name: value for name, value in values.items() if value is not None}
   unit = next(iter(arms.values())).unit
-  text = f"{best} is highest in {title(score, unit)}, {number(values[best])}"
+  if not known:
+    return f"{title(score, unit)} is not defined here."
+  best, *behind = sorted(known, key=lambda name: -known[name])
+  text = f"{best} is highest in {title(score, unit)}, {number(known[best])}"
   # Where the baseline is the best, the next arm tells how far it is behind.
   other = best if best != baseline else next(iter(behind), None)
-  gap = other and results.difference(
-    arms[other], arms.get(baseline, arms[best]), score
-  )
-  if not gap or baseline not in arms:
+  gap = None
+  if other and baseline in known:
+    gap = results.difference(arms[other], arms[baseline], score)
+  if not gap:
     return f"{text}; there is nothing to compare it with."
-  sure = "does not contain 0" if gap.excludes_zero else "contains 0"
-  verdict = "" if gap.excludes_zero else ": no difference is shown"
-  return (
-    f"{text}; {other} minus {baseline} is {number(gap.value, signed=True)}, "
-    f"and its 95% interval, {interval(gap, signed=True)}, {sure}{verdict}."
-  )
+  text += f"; {other} minus {baseline} is {number(gap.value, signed=True)}"
+  cell, said = measured(gap.entry, signed=True), verdict(gap.entry)
+  if not said:
+    return f"{text}, which has no interval."
+  return f"{text}, and its 95% interval, {cell.detail}, {said}."
+
+
+def verdict(entry: dict) -> str:
+  """Says whether the interval of a difference contains 0; "" without one."""
+  low, high = entry["low"], entry["high"]
+  if low is None or high is None:
+    return ""
+  if low > 0 or high < 0:
+    return "does not contain 0"
+  return "contains 0: no difference is shown"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 
 from tf_micle.study.design import Study
@@ -76,64 +77,41 @@ def plan(study: Study) -> tuple[list[Job], list[Cell]]:
     job = _job(study, *args, **kwargs)
     return jobs.setdefault(job.name, job).name
 
-  for seed in study.seeds:
-    for fold in study.folds or (None,):
-      for arm in study.arms:
-        place = {"seed": seed} | ({} if fold is None else {"fold": fold})
-        pretraining = _pretraining(study, arm, place, add)
-        for fraction in study.label_fractions:
-          for draw in range(study.label_draws):
-            cells.append(
-              _cell(study, arm, fraction, draw, place, pretraining, add)
-            )
+  folds = study.folds or (None,)
+  for seed, fold, arm in itertools.product(study.seeds, folds, study.arms):
+    place = {"seed": seed} | ({} if fold is None else {"fold": fold})
+    names = []
+    for number, stage in enumerate(arm.stages, start=1):
+      what = f"{arm.name}, stage {number} of {len(arm.stages)}"
+      start = names[-1] if names else None
+      own = (f"--seed={seed}", *_published(arm, start))
+      given = (*stage, *_splits(study, fold), *own)
+      names.append(add("pretrain", what, place, given, start=start))
+    draws = range(study.label_draws)
+    for fraction, draw in itertools.product(study.label_fractions, draws):
+      of_cell = _after(study, arm, fraction, draw, place, names, add)
+      cells.append(Cell(arm.name, fraction, seed, draw, fold, *of_cell))
   return list(jobs.values()), cells
 
 
-def _pretraining(study, arm, place, add):
-  names = []
-  for number, stage in enumerate(arm.stages, start=1):
-    names.append(
-      add(
-        "pretrain",
-        f"{arm.name}, stage {number} of {len(arm.stages)}",
-        place,
-        (
-          *stage,
-          *_splits(study, place.get("fold")),
-          f"--seed={place['seed']}",
-          *_published(arm, first=not names),
-        ),
-        start=names[-1] if names else None,
-      )
-    )
-  return tuple(names)
-
-
-def _cell(study, arm, fraction, draw, place, pretraining, add):
-  fold, seed = place.get("fold"), place["seed"]
+def _after(study, arm, fraction, draw, place, pretraining, add):
+  """Adds a cell's jobs; returns the last three attributes of `Cell`."""
+  fold, start = place.get("fold"), pretraining[-1] if pretraining else None
   where = {"labels": fraction, **place}
   if study.label_draws > 1:
     where["draw"] = draw
   own = (
     *_splits(study, fold),
     f"--label_fraction={fraction}",
-    f"--seed={seed * study.label_draws + draw}",
-    *_published(arm, first=not pretraining),
+    f"--seed={place['seed'] * study.label_draws + draw}",
+    *_published(arm, start),
   )
-  start = pretraining[-1] if pretraining else None
-  tuned = {
-    setting: add(
-      "finetune",
-      f"{arm.name}, {setting}",
-      where,
-      (*arguments, *own),
-      start=start,
-    )
-    for setting, arguments in arm.settings.items()
-  }
-  evaluations = {}
-  for one in study.sets:
-    evaluations[one.name] = add(
+  tuned = {}
+  for setting, given in arm.settings.items():
+    what, given = f"{arm.name}, {setting}", (*given, *own)
+    tuned[setting] = add("finetune", what, where, given, start=start)
+  evaluations = {
+    one.name: add(
       "evaluate",
       f"{arm.name} on {one.name}",
       where,
@@ -141,9 +119,9 @@ def _cell(study, arm, fraction, draw, place, pretraining, add):
       candidates=tuple(tuned.values()),
       data_dir=one.data_dir,
     )
-  return Cell(
-    arm.name, fraction, seed, draw, fold, pretraining, tuned, evaluations
-  )
+    for one in study.sets
+  }
+  return tuple(pretraining), tuned, evaluations
 
 
 def _job(
@@ -188,5 +166,8 @@ def _splits(study, fold):
   return (f"--train_split={'+'.join(rest)}", f"--eval_split={validation}")
 
 
-def _published(arm, *, first):
-  return (f"--checkpoint={arm.checkpoint}",) if first and arm.checkpoint else ()
+def _published(arm, start):
+  """The weights that an arm's first run starts from."""
+  return (f"--checkpoint={arm.checkpoint}",) * (
+    not start and bool(arm.checkpoint)
+  )

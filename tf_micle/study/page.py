@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
-import pathlib
 
-from tf_micle.report import charts
 from tf_micle.report import page as report_page
+from tf_micle.report.blocks import Section, Table, Text
 from tf_micle.study import accounts, findings, results, sections
+from tf_micle.system.plurals import counted
 from tf_micle.system.written_whole import written_whole
 
 _TITLE = "Which pretraining is best?"
@@ -22,17 +22,20 @@ _COLUMNS = (
 def write(folder, study, jobs, cells, journal, found) -> str:
   """Writes the three files of a study; returns what was found, as text."""
   texts = findings.sentences(study, found) or ["No arm was evaluated yet."]
+  blocks = list(map(Text, texts))
   parts = [
-    sections.Section("What was found", points=texts),
-    *sections.measured(study, found),
+    Section("found", "What was found", "Findings", blocks),
+    *sections.of_scores(study, found),
     *accounts.sections_of(folder, study, jobs, cells, journal),
     sections.methods(study),
   ]
   html = report_page.rendered(
-    pathlib.Path(__file__).parent / "study.html",
+    parts,
+    kind="Study",
     title=_TITLE,
-    sections=parts,
-    source=charts.source,
+    lead=_lead(study),
+    caution="The numbers describe these data and these models. They do not "
+    "show that a model is fit for care.",
   )
   for name, text in (("html", html), ("md", _markdown(parts))):
     with written_whole(os.path.join(folder, f"study.{name}")) as file:
@@ -44,20 +47,31 @@ def write(folder, study, jobs, cells, journal, found) -> str:
   return "\n".join(texts)
 
 
+def _lead(study):
+  names = ", ".join(arm.name for arm in study.arms)
+  return f"{counted(len(study.arms), 'arm')}: {names}."
+
+
 def _markdown(parts):
   """Returns sections as Markdown, charts left out: the tables have them."""
   lines = [f"# {_TITLE}"]
   for part in parts:
     lines += ["", f"## {part.title}", ""]
-    lines += [f"- {text}" for text in part.points]
-    for table in part.tables:
-      lines += ["", f"**{table.title}**", "", _row(table.columns)]
-      lines += ["|" + "---|" * len(table.columns), *map(_row, table.rows)]
+    for block in part.blocks:
+      if isinstance(block, Text):
+        lines.append(f"- {block.text}")
+      elif isinstance(block, Table):
+        lines += ["", f"**{block.label}**", "", _row(block.columns)]
+        lines.append("|" + "---|" * len(block.columns))
+        lines += [_row(map(_shown, row)) for row in block.cells]
   return "\n".join(lines) + "\n"
 
 
-def _row(cells):
-  texts = [c if isinstance(c, str) else "; ".join(c) for c in cells]
+def _shown(cell):
+  return "; ".join(filter(None, (cell.text, cell.detail, cell.meaning)))
+
+
+def _row(texts):
   return f"| {' | '.join(texts)} |"
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import os
 
 import numpy as np
 
-from tf_micle.evaluation import bootstrap, metrics, pairing, saved
+from tf_micle.evaluation import bootstrap, intervals, metrics, pairing, saved
 from tf_micle.evaluation.predictions import Predictions, by_patient
 from tf_micle.runs import folder as run_folder
 from tf_micle.study.design import IN_DISTRIBUTION
@@ -37,9 +38,9 @@ class Measured:
   runs: int
 
   @property
-  def excludes_zero(self) -> bool:
-    """Whether the interval does not contain 0."""
-    return bool(self.low > 0 or self.high < 0)
+  def entry(self) -> dict:
+    """Value and interval as reports show them; None where not defined."""
+    return intervals.entry(self.value, self.low, self.high, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,15 +48,16 @@ class Scored:
   """The runs of an arm on one evaluation set with one fraction of labels.
 
   Attributes:
-    values: run -> {score: value}; a run is a seed and a draw of labels, and,
-      where each fold's model scores the whole set, a fold.
-    replicates: run -> {score: (SAMPLES,) of resampled patients}.
+    values: {score: {run: value}}; a run is a seed and a draw of labels, and,
+      where each fold's model scores the whole set, a fold. Scores are those
+      that the task has.
+    replicates: {score: {run: (SAMPLES,) of resampled patients}}.
     patients, items: labelled ones of the set.
     unit: what an item is.
   """
 
-  values: dict[tuple, dict]
-  replicates: dict[tuple, dict]
+  values: dict[tuple, dict[tuple, float]]
+  replicates: dict[tuple, dict[tuple, np.ndarray]]
   patients: int
   items: int
   unit: str
@@ -94,16 +96,21 @@ def scored(runs: dict[tuple, Predictions], seed: int = 0) -> Scored:
     InputError: the runs are not of the same items.
   """
   first = next(iter(runs.values()))
-  values, replicates = {}, {}
+  values, replicates = collections.defaultdict(dict), {}
   for run, predictions in runs.items():
     items = pairing.aligned(predictions, first)
-    values[run], replicates[run] = {}, {}
-    for level, part in (("item", items), ("patient", by_patient(items))):
+    levels = {"item": items, "patient": by_patient(items)}
+    for level, part in levels.items():
       part = part.take(part.stated.any(axis=1))
-      names = [score for score in SCORES if score[0] == level]
-      points, resampled = _measure(part, names, seed)
-      values[run] |= points
-      replicates[run] |= resampled
+      names = [metric for of, metric in SCORES if of == level]
+      measured = functools.partial(_measured, part, names)
+      resampled = bootstrap.replicates(
+        measured, part.patient_id, samples=SAMPLES, seed=seed
+      )
+      for metric, value in measured(None).items():
+        values[level, metric][run] = float(value)
+        draws = replicates.setdefault((level, metric), {})
+        draws[run] = resampled[metric]
   labelled = first.take(first.stated.any(axis=1))
   patients = len(np.unique(labelled.patient_id))
   return Scored(values, replicates, patients, len(labelled), first.unit)
@@ -119,32 +126,28 @@ def pooled(parts: list[Predictions]) -> Predictions:
   return dataclasses.replace(first, **rows, metadata={})
 
 
-def summary(one: Scored, score: tuple) -> Measured | None:
-  """A score of an arm; None where the task does not have it."""
-  runs = [run for run in one.values if score in one.values[run]]
-  return _mean(
-    [one.values[run][score] for run in runs],
-    [one.replicates[run][score] for run in runs],
-  )
+def summary(one: Scored, score: tuple) -> Measured:
+  """A score of an arm."""
+  return _mean(one.values[score].values(), one.replicates[score].values())
 
 
 def difference(one: Scored, other: Scored, score: tuple) -> Measured | None:
   """`one` minus `other` over the runs that both have, paired by resamples."""
-  runs = [
-    run
-    for run in one.values
-    if score in one.values[run] and run in other.values
-  ]
+  runs = [run for run in one.values[score] if run in other.values[score]]
   return _mean(
-    [one.values[run][score] - other.values[run][score] for run in runs],
-    [one.replicates[run][score] - other.replicates[run][score] for run in runs],
+    *(
+      [ours[score][run] - theirs[score][run] for run in runs]
+      for ours, theirs in (
+        (one.values, other.values),
+        (one.replicates, other.replicates),
+      )
+    )
   )
 
 
 def scores_of(one: Scored) -> list[tuple]:
   """The scores that the task has."""
-  known = next(iter(one.values.values()))
-  return [score for score in SCORES if score in known]
+  return [score for score in SCORES if score in one.values]
 
 
 def drop(study, found, shifted, fraction, arm, score) -> Measured | None:
@@ -154,46 +157,26 @@ def drop(study, found, shifted, fraction, arm, score) -> Measured | None:
   if len(parts) < 2 or None in parts:
     return None
   # Runs need not match: with folds, a shifted set has a run a fold.
-  means = [_of_all(part, score) for part in parts]
-  if None in means:
-    return None
-  (value, draws), (other, others) = means
+  value, other = (summary(part, score).value for part in parts)
+  draws, others = (
+    np.mean(list(part.replicates[score].values()), axis=0) for part in parts
+  )
   return _mean([value - other], [draws - others])
 
 
-def _of_all(one, score):
-  measured = summary(one, score)
-  if measured is None:
-    return None
-  draws = np.mean([r[score] for r in one.replicates.values()], axis=0)
-  return measured.value, draws
-
-
 def _mean(values, replicates):
+  values = list(values)
   if not values:
     return None
-  low, high = bootstrap.interval(np.mean(replicates, axis=0))
-  return Measured(
-    float(np.mean(values)),
-    float(low),
-    float(high),
-    (float(min(values)), float(max(values))),
-    len(values),
-  )
+  low, high = bootstrap.interval(np.mean(list(replicates), axis=0))
+  spread = (min(values), max(values))
+  return Measured(np.mean(values), low, high, spread, len(values))
 
 
-def _measure(items, names, seed):
-  """({score: value}, {score: replicates}) of those that the task has."""
-
-  def measured(weights=None):
-    found = metrics.measure(items.labels, items.probabilities, weights=weights)
-    return {name: found[name[1]] for name in names if name[1] in found}
-
-  resampled = bootstrap.replicates(
-    measured, items.patient_id, samples=SAMPLES, seed=seed
-  )
-  points = measured()
-  return {name: float(value) for name, value in points.items()}, resampled
+def _measured(items, names, weights):
+  """{metric: value, or one for each of many resamples} of those defined."""
+  found = metrics.measure(items.labels, items.probabilities, weights=weights)
+  return {name: found[name] for name in names if name in found}
 
 
 def _runs(study, one, cells, journal, folder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import re
@@ -13,8 +12,9 @@ import time
 
 from absl import logging
 
-from tf_micle.study import picking
+from tf_micle.runs import selection
 from tf_micle.study.jobs import KINDS
+from tf_micle.system import stop_signal
 from tf_micle.system.plurals import counted
 
 _POLL_SECONDS = 0.1
@@ -24,7 +24,9 @@ _EVALUATED = re.compile(r"^In (.+): report\.html", re.MULTILINE)
 class Runner:
   """Runs what is not done; ends early only where a signal asks for it."""
 
-  def __init__(self, folder, program, jobs, journal, environments):
+  def __init__(
+    self, folder, program, jobs, journal, environments, select_by, lock
+  ):
     """Takes what is to be run.
 
     Args:
@@ -34,12 +36,17 @@ class Runner:
       journal: `journal.Journal`.
       environments: variables of each process at a time, a list of dicts: as
         many run together.
+      select_by: score of validation that picks the run to evaluate.
+      lock: open file that holds the study's folder; jobs inherit it, so that
+        it is held until the last of them ends if this process is killed.
     """
     self._folder = folder
     self._program = program
     self._total = len(jobs)
     self._left = [job for job in jobs if not journal.done(job.name)]
     self._journal = journal
+    self._select_by = select_by
+    self._lock = lock
     self._free = list(environments)
     self._slots = len(environments)
     self._running = {}  # Process -> (job, environment, start, picked).
@@ -49,7 +56,7 @@ class Runner:
     """Runs the jobs; returns whether a signal stopped it."""
     waiting = list(self._left)
     self._tell_plan()
-    with self._signals():
+    with stop_signal.handed_on(self._hand_on):
       while waiting or self._running:
         if not self._signal:
           waiting = self._start_ready(waiting)
@@ -82,8 +89,9 @@ class Runner:
   def _start(self, job):
     model_dir, picked = os.path.join(self._folder, job.name), None
     if job.kind == "evaluate":
-      picked = picking.best(self._folder, job.candidates)
-      model_dir = os.path.join(self._folder, picked)
+      tuned = {os.path.join(self._folder, c): c for c in job.candidates}
+      model_dir = selection.best_run(tuned, self._select_by)
+      picked = tuned[model_dir]
     start = [f"--checkpoint={self._folder}/{job.start}"] if job.start else []
     command = [*self._program, *job.arguments, *start]
     log = log_path(self._folder, job)
@@ -98,9 +106,12 @@ class Runner:
         env={**os.environ, **environment},
         # Of its own: a terminal's Ctrl-C would reach it twice.
         start_new_session=True,
+        pass_fds=[self._lock.fileno()],
         preexec_fn=_ends_with_parent(),
       )
     self._running[process] = (job, environment, time.monotonic(), picked)
+    if self._signal:  # It came before the process was among those running.
+      process.send_signal(self._signal)
 
   def _collect(self):
     """Notes the processes that have ended."""
@@ -156,25 +167,11 @@ class Runner:
       return f"{text}; how long is known when one of each kind is done."
     return f"{text}, about {duration(sum(known) / self._slots)}."
 
-  @contextlib.contextmanager
-  def _signals(self):
-    """Hands SIGTERM and SIGINT to the jobs, which save and end."""
-
-    def hand_on(number, frame):
-      del frame
-      self._signal = number
-      for process in self._running:
-        process.send_signal(number)
-
-    before = {
-      number: signal.signal(number, hand_on)
-      for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-      yield
-    finally:
-      for number, handler in before.items():
-        signal.signal(number, handler)
+  def _hand_on(self, number):
+    """Hands a signal to the jobs, which save and end."""
+    self._signal = number
+    for process in list(self._running):
+      process.send_signal(number)
 
 
 def duration(seconds: float) -> str:

@@ -7,42 +7,27 @@ import dataclasses
 import numpy as np
 
 from tf_micle.report import charts
-from tf_micle.report.tables import number, percent
+from tf_micle.report.blocks import (
+  Cell,
+  Chart,
+  Figure,
+  Figures,
+  Heading,
+  Section,
+  Table,
+  Text,
+)
+from tf_micle.report.tables import measured, number, percent
 from tf_micle.study import findings, results
+from tf_micle.study.design import SHIFTED
 
 
-@dataclasses.dataclass(frozen=True)
-class Table:
-  """Rows under names of columns, of which the first names the row.
-
-  A cell is text, or texts of which the others stand smaller under the first.
-  """
-
-  title: str
-  columns: list[str]
-  rows: list[list]
+def titled(title: str, columns: list[str], rows: list) -> list:
+  """Returns the blocks of a table under its title."""
+  return [Heading(title), Table(title, columns, rows, "study")]
 
 
-@dataclasses.dataclass(frozen=True)
-class Chart:
-  """An SVG; `legend` has the name, colour and dash of each line."""
-
-  title: str
-  svg: str
-  legend: list[tuple[str, str, str]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Section:
-  """What stands under one heading, sentences first."""
-
-  title: str
-  points: list[str] | tuple = ()
-  tables: list[Table] | tuple = ()
-  charts: list[Chart] | tuple = ()
-
-
-def measured(study, found) -> list[Section]:
+def of_scores(study, found) -> list[Section]:
   """Returns the sections of what was measured."""
   parts = {
     (one, fraction): {
@@ -59,39 +44,38 @@ def measured(study, found) -> list[Section]:
     first = next(iter(arms.values()))
     where = f"{one.name} ({one.kind}), {percent(float(fraction))} of the labels"
     size = f"{first.patients} patients, {first.items} {first.unit}s"
-    scores.append(
-      _table(f"{where}: {size}", arms, lambda _, a, s: results.summary(a, s))
+    scores += _table(
+      f"{where}: {size}", arms, lambda _, a, s: results.summary(a, s)
     )
     base = arms.get(study.baseline)
     others = {n: arm for n, arm in arms.items() if n != study.baseline}
     if base and others:
-      scores.append(
-        _table(
-          f"{where}: difference to {study.baseline}, paired",
-          others,
-          lambda _, a, s, base=base: results.difference(a, base, s),
-          signed=True,
-        )
+      scores += _table(
+        f"{where}: difference to {study.baseline}, paired",
+        others,
+        lambda _, a, s, base=base: results.difference(a, base, s),
+        signed=True,
       )
-    if one.kind == "shifted":
-      drops.append(
-        _table(
-          where,
-          arms,
-          lambda n, _, s, at=(one.name, fraction): results.drop(
-            study, found, *at, n, s
-          ),
-        )
+    if one.kind == SHIFTED:
+      drops += _table(
+        where,
+        arms,
+        lambda n, _, s, at=(one.name, fraction): results.drop(
+          study, found, *at, n, s
+        ),
       )
-  sections = [Section("Scores", _certainty(study), scores)]
+  blocks = [*map(Text, _certainty(study)), *scores]
+  sections = [Section("scores", "Scores", "Scores", blocks)]
   if len(study.label_fractions) > 1 and found:
-    sections.append(Section("Label efficiency", charts=_curves(study, found)))
+    title = "Label efficiency"
+    sections.append(Section("labels", title, title, [_curves(study, found)]))
   if drops:
     text = (
       "The first in-distribution set minus the shifted one: what an arm loses "
       "where images come from elsewhere. Patients of the two are drawn apart."
     )
-    sections.append(Section("In-distribution against shifted", [text], drops))
+    title = "In-distribution against shifted"
+    sections.append(Section("shift", title, "Shift", [Text(text), *drops]))
   return sections
 
 
@@ -114,7 +98,7 @@ def methods(study) -> Section:
       "were trained on the others but for the next one, which validates. "
       "Their patients are pooled: one score over all."
     )
-  return Section("Methods", points)
+  return Section("methods", "Methods", "Methods", list(map(Text, points)))
 
 
 def _certainty(study):
@@ -137,31 +121,31 @@ def _table(title, arms, of, *, signed=False):
     [name, *(_cell(of(name, arm, score), signed) for score in scores)]
     for name, arm in arms.items()
   ]
-  return Table(title, ["Arm", *columns], rows)
+  return titled(title, ["Arm", *columns], rows)
 
 
 def _cell(value, signed):
   if value is None:
     return "not known"
-  cell = [
-    number(value.value, signed=signed),
-    findings.interval(value, signed=signed),
-  ]
-  if value.runs > 1:
-    ends = (number(end, signed=signed) for end in value.spread)
-    cell.append(f"{value.runs} runs {' to '.join(ends)}")
-  return cell
+  cell = measured(value.entry, signed=signed)
+  if value.runs < 2 or cell.undefined:
+    return cell
+  ends = (number(end, signed=signed) for end in value.spread)
+  return dataclasses.replace(
+    cell, meaning=f"{value.runs} runs {' to '.join(ends)}"
+  )
 
 
 def _curves(study, found):
   """Scores over the share of labels, a chart a set and score."""
   fractions = sorted(study.label_fractions, key=float)
   first = next(iter(found.values()))
-  looks = list(zip(charts.COLORS, charts.DASHES))
+  looks = list(zip(charts.COLORS, charts.DASHES)) * len(study.arms)
   legend = [
-    (arm.name, color, " ".join(f"{3 * length:g}" for length in dash))
-    for arm, (color, dash) in zip(study.arms, looks * len(study.arms))
+    Cell(arm.name, swatch=(color, " ".join(f"{3 * part:g}" for part in dash)))
+    for arm, (color, dash) in zip(study.arms, looks)
   ]
+  figures = []
   for one in study.sets:
     for score in results.scores_of(first):
       lines = [
@@ -172,7 +156,10 @@ def _curves(study, found):
       ]
       name = findings.title(score, first.unit)
       svg = charts.efficiency(list(map(float, fractions)), lines, name=name)
-      yield Chart(f"{one.name} ({one.kind}): {name}", svg, legend)
+      title = f"{one.name} ({one.kind}): {name}"
+      chart = Chart(svg, f"{title}; the numbers are in the tables.")
+      figures.append(Figure([chart], Cell(title)))
+  return Figures("Label efficiency", figures, legend=legend)
 
 
 def _point(arm, score):

@@ -31,6 +31,9 @@ def held(folder, *, flag="--model_dir"):
     folder: to be held.
     flag: what names it on the command line.
 
+  Yields:
+    The open file that holds it: a process that inherits it holds on, too.
+
   Raises:
     LockedError: if another process holds it.
     InputError: if it cannot be made or written in.
@@ -46,7 +49,7 @@ def held(folder, *, flag="--model_dir"):
           "process works there.",
           folder,
         )
-        yield
+        yield file
         return
       if not isinstance(error, BlockingIOError):
         raise
@@ -61,7 +64,7 @@ def held(folder, *, flag="--model_dir"):
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     file.flush()
     try:
-      yield
+      yield file
     finally:
       if os.listdir(folder) == [FILE_NAME]:
         os.remove(file.name)

@@ -68,6 +68,24 @@ class StopSignal:
         os.write(_STDERR, _ANSWER)
 
 
+@contextlib.contextmanager
+def handed_on(send):
+  """Hands the signals to other processes while the context lasts.
+
+  Args:
+    send: called with the number of each signal.
+  """
+  before = {
+    number: signal.signal(number, lambda sent, _: send(sent))
+    for number in _SIGNALS
+  }
+  try:
+    yield
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)
+
+
 def _pass(number, frame):
   """A handler, without which the interpreter would not write to the pipe."""
   del number, frame
