@@ -69,5 +69,7 @@ def as_lines(problems: Sequence[Problem]) -> list[str]:
 
 
 def counted(number: int, noun: str) -> str:
-  """Returns '1 patient', or '1,200 patients'."""
-  return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+  """Returns '1 patient', '1,200 patients' or '2 studies'."""
+  if number != 1:
+    noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+  return f"{number:,} {noun}"

@@ -118,6 +118,8 @@ def _read(path: str) -> _Found:
   try:
     if not os.path.isfile(path) or not is_dicom(read_head(path)):
       return _Found(None, _NO_DICOM)
+    if path != path.encode(errors="replace").decode():
+      return _Found(None, "its name is not UTF-8: rename it")
     from data.images import dicom_header  # Imports pydicom.
 
     with explained(OSError), open(path, "rb") as file:
@@ -159,14 +161,15 @@ def _summary(folder, output, rows, left_out) -> Iterator[str]:
   ids = {name: len(values[name] - {""}) for name in ("patient_id", "study")}
   yield (
     f"Wrote {output!r}: {counted(ids['patient_id'], 'patient')}, "
-    f"{ids['study']:,} studies, {counted(len(rows), 'image')}, "
+    f"{counted(ids['study'], 'study')}, {counted(len(rows), 'image')}, "
     f"{counted(sum(int(r['number_of_frames']) for r in rows), 'frame')}"
   )
   others = len(left_out.pop(_NO_DICOM, ()))
   if others:
     yield f"  {counted(others, 'file')} left out: not DICOM"
   for reason, images in left_out.items():
-    yield f"  {counted(len(images), 'file')} left out: {reason}: {images[0]}"
+    first = images[0].encode(errors="replace").decode()
+    yield f"  {counted(len(images), 'file')} left out: {reason}: {first}"
   for name in ids:
     empty = sum(not row[name] for row in rows)
     if empty:

@@ -134,6 +134,9 @@ def read(file: BinaryIO) -> Header:
     bits = max(int(dataset.BitsStored), int(dataset.BitsAllocated))
     frames = max(int(dataset.get("NumberOfFrames") or 1), 1)
     pixels = int(dataset.Rows) * int(dataset.Columns)
+    here = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(here)
   gray = kind in GRAY and samples == 1
   colour = kind in _COLOUR and samples == 3
   if not (gray or colour or (kind == PALETTE and samples == 1)):
@@ -148,6 +151,8 @@ def read(file: BinaryIO) -> Header:
   limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
   if limit and pixels > limit:
     raise BadImageError(f"it has more than {limit} pixels a frame")
+  if frames > size:
+    raise BadImageError("it is damaged (fewer bytes than frames)")
   _check_syntax(syntax)
   return Header(dataset, syntax, frames, gray)
 
