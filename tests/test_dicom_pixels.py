@@ -223,6 +223,8 @@ def bad_files():
   del hidden.PixelData
   hidden.EncryptedAttributesSequence = item(EncryptedContent=b"\1\2")
   yield "encrypted", hidden, "encrypted: decrypt it first"
+  many = dataset(sound, NumberOfFrames=2 * 10**9)
+  yield "many", many, "fewer bytes than frames"
   floats = dataset(sound)
   del floats.PixelData
   floats.FloatPixelData = bytes(256)
