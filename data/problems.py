@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _LINES_IN_FULL = 100
+_ROWS_NAMED = 5
 
 
 class Problem(NamedTuple):
@@ -73,3 +74,9 @@ def counted(number: int, noun: str) -> str:
   if number != 1:
     noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
   return f"{number:,} {noun}"
+
+
+def first_rows(rows: Sequence[int]) -> str:
+  """Returns '2, 3, 5', or the first five row numbers and ', ...'."""
+  more = ", ..." if len(rows) > _ROWS_NAMED else ""
+  return ", ".join(map(str, rows[:_ROWS_NAMED])) + more

@@ -66,7 +66,7 @@ def _stored(file: BinaryIO, header: Header, frame: int) -> np.ndarray:
   try:
     with explained():
       file.seek(0)
-      if header.is_deflated:
+      if header.syntax == dicom_header.DEFLATED:
         values = pixel_array(pydicom.dcmread(file, force=True), index=frame)
       else:
         values = pixel_array(
