@@ -1,7 +1,6 @@
-r"""A look at records before training: text, and a page with pictures.
+"""A look at records before training: text, and a page with pictures.
 
-  python -m data.inspect --data_dir=RECORDS \
-      --recipe=flags/recipes/derm_micle.flags
+  python -m data.inspect --data_dir=RECORDS --recipe=derm_micle
 
 docs/inspect.md tells all.
 """
@@ -39,8 +38,8 @@ def define_flags() -> flags.FlagValues:
   text("output", "The page. Default: RECORDS.inspect.html, beside the records.")
   text(
     "recipe",
-    "A flag file of run.py, as flags/recipes/derm_micle.flags: shows positive "
-    "pairs as the network would see them.",
+    "A recipe of run.py, by name, as derm_micle, or a flag file: shows "
+    "positive pairs as the network would see them.",
   )
   flags.DEFINE_integer(
     "workers", None, "Processes. Default: one a core.", 1, flag_values=values
@@ -98,14 +97,20 @@ def _check(values):
   wrong = []
   if not values.data_dir:
     wrong.append("Expected --data_dir, a folder of records. Received: nothing.")
+  named = _ROOT / "flags" / "recipes" / f"{values.recipe}.flags"
+  if named.is_file():
+    values.recipe = os.fspath(named)
   if values.recipe and not os.path.isfile(values.recipe):
+    names = ", ".join(sorted(path.stem for path in named.parent.glob("*")))
     wrong.append(
-      f"Expected --recipe to be a file. Received: {values.recipe!r}."
+      f"Expected --recipe to be a file, or one of {names}. Received: "
+      f"{values.recipe!r}."
     )
   folder = os.path.dirname(os.path.abspath(values.output or "."))
-  if not os.path.isdir(folder):
+  if not os.path.isdir(folder) or os.path.isdir(values.output or ""):
     wrong.append(
-      f"Expected the folder of --output to be there. Received: {folder!r}."
+      "Expected --output to be a file in a folder. Received: "
+      f"{values.output!r}."
     )
   if wrong:
     raise flags.Error("\n".join(wrong))
@@ -127,7 +132,7 @@ def _inspect(values):
   for title, table in tables.tables(m):
     print(f"{title}\n{table.rename_axis(None, axis=0).to_string()}\n")
   print(f"In {output}: the same with pictures. Keep it as the records.\n")
-  print(f"{counted(len(found), 'worry').replace('worrys', 'worries')}:")
+  print(f"{counted(len(found), 'worry')}:")
   for worry in found:
     print(f"- {worries.LEVELS[worry.level]}: {worry.text}")
     more = len(worry.rows) - _ROWS_PRINTED
@@ -156,8 +161,9 @@ def _pairs(values, description):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
       raise DataError(
-        f"Expected --recipe to be a flag file of run.py --mode=pretrain. "
-        f"Received: {values.recipe!r}. {done.stderr.strip()}"
+        "Expected --recipe to make pairs of these records, as run.py "
+        f"--mode=pretrain does. Received: {values.recipe!r}. "
+        f"{done.stderr.strip()}"
       )
     return pathlib.Path(path).read_bytes()
 

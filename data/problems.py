@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _LINES_IN_FULL = 100
+_ROWS_NAMED = 5
 
 
 class Problem(NamedTuple):
@@ -69,5 +70,13 @@ def as_lines(problems: Sequence[Problem]) -> list[str]:
 
 
 def counted(number: int, noun: str) -> str:
-  """Returns '1 patient', or '1,200 patients'."""
-  return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+  """Returns '1 patient', '1,200 patients' or '2 studies'."""
+  if number != 1:
+    noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+  return f"{number:,} {noun}"
+
+
+def first_rows(rows: Sequence[int]) -> str:
+  """Returns '2, 3, 5', or the first five row numbers and ', ...'."""
+  more = ", ..." if len(rows) > _ROWS_NAMED else ""
+  return ", ".join(map(str, rows[:_ROWS_NAMED])) + more

@@ -18,7 +18,7 @@ from pydicom.datadict import DicomDictionary
 from pydicom.encaps import encapsulate
 
 import run
-from data import build_tfrecords
+from data import build_tfrecords, inspect
 from data.records import bag_records, dataset_json
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "dicom.md"
@@ -132,6 +132,8 @@ def execute(command):
     assert run.main(run.parse(command[1:])) == run.DONE
   elif command[1:3] == ["-m", "data.build_tfrecords"]:
     assert build_tfrecords.main(command[2:]) == 0
+  elif command[1:3] == ["-m", "data.inspect"]:
+    assert inspect.main(command[2:]) == 0
   else:
     assert command[1] == "tests/dicom_hospital.py"
     folder = pathlib.Path(command[2])
@@ -161,7 +163,8 @@ def test_the_page_runs_and_leaves_no_name_behind(tmp_path, monkeypatch, capfd):
   assert not marks_in(printed.encode())
   with open("predictions.csv", newline="") as file:
     assert len(list(csv.DictReader(file))) == 80
-  written = [
+  written = [pathlib.Path("RECORDS.inspect.html")]
+  written += [
     path
     for folder in ("RECORDS", "RUN", "TUNED", "SERVING")
     for path in pathlib.Path(folder).rglob("*")

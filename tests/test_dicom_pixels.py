@@ -223,6 +223,8 @@ def bad_files():
   del hidden.PixelData
   hidden.EncryptedAttributesSequence = item(EncryptedContent=b"\1\2")
   yield "encrypted", hidden, "encrypted: decrypt it first"
+  many = dataset(sound, NumberOfFrames=2 * 10**9)
+  yield "many", many, "fewer bytes than frames"
   floats = dataset(sound)
   del floats.PixelData
   floats.FloatPixelData = bytes(256)
@@ -233,6 +235,8 @@ def bad_files():
   runs.compress(pydicom.uid.RLELossless)
   runs.PixelData = runs.PixelData[:80].ljust(84, b"\x7f")
   yield "RLE", runs, UNKNOWN
+  width = dataset(sound, WindowCenter=0, WindowWidth=0)
+  yield "window", width, "name one by --window"
   words = dataset(sound)
   for name in ("WindowCenter", "WindowWidth"):
     words[name] = pydicom.DataElement(name, "LO", "wide")
@@ -249,7 +253,7 @@ def test_bad_dicom_gives_the_reason(tmp_path, ds, reason):
   with pytest.raises(BadImageError, match=reason) as caught:
     clean_image(path, 500)
   assert "jane_doe" not in str(caught.value)
-  if reason not in (UNKNOWN, DAMAGED):
+  if reason not in (UNKNOWN, DAMAGED, "name one by --window"):
     with pytest.raises(BadImageError, match=reason):
       check_header(path)
 

@@ -3,6 +3,8 @@
 import csv
 import gzip
 import io
+import os
+import shutil
 import subprocess
 import sys
 
@@ -66,12 +68,14 @@ def built(hospital, output, **flags):
 
 
 def test_folder_to_manifest_to_records(hospital, capsys):
+  shutil.copy(hospital / "C" / "cine", os.fsencode(hospital) + b"/M\xfc.dcm")
   status, output = scan(hospital)
   assert status == 0
   printed = capsys.readouterr().out
   assert "3 patients, 3 studies, 5 images, 9 frames" in printed
   assert "1 file left out: not DICOM" in printed
   assert "1 file left out: it is a DICOM file without an image" in printed
+  assert "1 file left out: its name is not UTF-8: rename it" in printed
   rows = read(output)
   assert rows[0] == {
     "image": "A/CC.dcm",

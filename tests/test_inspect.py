@@ -158,6 +158,10 @@ def test_bad_use_is_told_at_once(tmp_path, capsys):
   assert inspect.main(arguments) == 2
   error = capsys.readouterr().err
   assert error.count("Expected") == 3
+  assert inspect.main(["x", "--recipe=derm_micle"]) == 2
+  assert capsys.readouterr().err.count("Expected") == 1
+  assert inspect.main(["x", "--data_dir=x", f"--output={tmp_path}"]) == 2
+  assert "--output to be a file" in capsys.readouterr().err
   (tmp_path / "bad.flags").write_text("--image_size=2\n")
   data_dir = build(tmp_path, clean_rows())
   arguments = [f"--data_dir={data_dir}", f"--recipe={tmp_path}/bad.flags"]

@@ -457,11 +457,12 @@ def test_recipe(tmp_path, jpeg, name):
 
 def test_a_recipe_of_ones_own_and_flags_that_win(tmp_path, jpeg, capsys):
   recipe = tmp_path / "clinic.flags"
-  recipe.write_text(
-    "# Our clinic.\n"
-    r"--pattern=file:^(?P<patient_id>\w+)-\d" + "\n"
+  recipe.write_text(  # As Windows' Notepad writes it.
+    r"--pattern=file:^(?P<patient_id>\w+)-\d" + "\n\n# Our clinic.\n"
     "--path_template={file}.jpg\n--label_column=findings\n"
-    "--label_separator=+\n--split_fractions=train=1\n--metadata_columns=site\n"
+    "--label_separator=+\n--split_fractions=train=1\n--metadata_columns=site\n",
+    encoding="utf-8-sig",
+    newline="\r\n",
   )
   files = {"m.csv": "file,findings,site\na-1,x+y,n\na-2,x,s\nb-1,y,n\n"}
   manifest = write(tmp_path, files, ["a-1.jpg", "a-2.jpg", "b-1.jpg"], jpeg)
@@ -498,6 +499,7 @@ def test_rows_of_other_files_and_images_are_explained(tmp_path, jpeg, capsys):
     ("--colour=red", "Unknown command line flag 'colour'"),
     ("--recipe=nih", "no recipe in a recipe"),
     ("--blank=zero", "--blank=zero"),
+    ("--seed=1\nblank=absent", "Expected a flag a line. Received: 'blank="),
   ],
 )
 def test_a_recipe_that_is_not_right(tmp_path, capsys, recipe, message):

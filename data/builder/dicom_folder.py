@@ -7,7 +7,6 @@ import csv
 import os
 import shlex
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import tqdm
 
@@ -30,13 +29,6 @@ _METADATA = ("modality", "view", "laterality", "site")
 _MOST_VALUES = 50  # of a metadata column
 _NO_DICOM = "not DICOM"
 _CHUNK = 64
-
-
-class _Found(NamedTuple):
-  """A file's cells, None where it is left out, and then why."""
-
-  cells: dict[str, str] | None
-  reason: str = ""
 
 
 def write_manifest(
@@ -81,10 +73,10 @@ def write_manifest(
       disable=not show_progress,
     ):
       image = os.path.relpath(path, folder).replace(os.sep, "/")
-      if found.cells is None:
-        left_out[found.reason].append(image)
+      if isinstance(found, str):
+        left_out[found].append(image)
       else:
-        rows.append({"image": image, **found.cells})
+        rows.append({"image": image, **found})
   if not rows:
     message = (
       f"--from_dicom: Expected DICOM images in {folder!r}. Received: none in "
@@ -113,11 +105,13 @@ def _problems(folder: str, output: str) -> Iterator[Problem]:
     yield Problem("bad option", f"--output: {message}")
 
 
-def _read(path: str) -> _Found:
-  """Reads one file, in a worker."""
+def _read(path: str) -> dict[str, str] | str:
+  """Returns a file's cells, or why it is left out; in a worker."""
   try:
     if not os.path.isfile(path) or not is_dicom(read_head(path)):
-      return _Found(None, _NO_DICOM)
+      return _NO_DICOM
+    if path != path.encode(errors="replace").decode():
+      return "its name is not UTF-8: rename it"
     from data.images import dicom_header  # Imports pydicom.
 
     with explained(OSError), open(path, "rb") as file:
@@ -128,8 +122,8 @@ def _read(path: str) -> _Found:
         for column, names in _ELEMENTS.items()
       }
   except BadImageError as error:
-    return _Found(None, str(error))
-  return _Found({**cells, "number_of_frames": str(header.frames)})
+    return str(error)
+  return {**cells, "number_of_frames": str(header.frames)}
 
 
 def _text(dataset, names: tuple[str, ...]) -> str:
@@ -159,14 +153,15 @@ def _summary(folder, output, rows, left_out) -> Iterator[str]:
   ids = {name: len(values[name] - {""}) for name in ("patient_id", "study")}
   yield (
     f"Wrote {output!r}: {counted(ids['patient_id'], 'patient')}, "
-    f"{ids['study']:,} studies, {counted(len(rows), 'image')}, "
+    f"{counted(ids['study'], 'study')}, {counted(len(rows), 'image')}, "
     f"{counted(sum(int(r['number_of_frames']) for r in rows), 'frame')}"
   )
   others = len(left_out.pop(_NO_DICOM, ()))
   if others:
     yield f"  {counted(others, 'file')} left out: not DICOM"
   for reason, images in left_out.items():
-    yield f"  {counted(len(images), 'file')} left out: {reason}: {images[0]}"
+    first = images[0].encode(errors="replace").decode()
+    yield f"  {counted(len(images), 'file')} left out: {reason}: {first}"
   for name in ids:
     empty = sum(not row[name] for row in rows)
     if empty:

@@ -54,8 +54,11 @@ def fill(
   """
   recipe = define_flags()
   try:
-    recipe(["recipe", f"--flagfile={_find(values.recipe)}"])
-  except (flags.Error, UnicodeDecodeError) as error:
+    # absl's own --flagfile stops, silently, at a line that is no flag.
+    rest = recipe(["recipe", *_lines(_find(values.recipe))])[1:]
+    if rest:
+      raise flags.Error(f"Expected a flag a line. Received: {rest[0]!r}.")
+  except (flags.Error, UnicodeDecodeError, OSError) as error:
     raise flags.Error(f"--recipe={values.recipe}: {error}") from error
   if recipe.recipe:
     raise flags.Error(
@@ -71,16 +74,22 @@ def fill(
       values[name].value = recipe[name].value
 
 
-def _find(recipe: str) -> str:
+def _lines(path: Path) -> list[str]:
+  """Returns the lines of a file that hold a flag."""
+  lines = map(str.strip, path.read_text(encoding="utf-8-sig").splitlines())
+  return [line for line in lines if line and not line.startswith(("#", "//"))]
+
+
+def _find(recipe: str) -> Path:
   """Returns the file of a recipe, given its name or the file.
 
   Raises:
     flags.Error: there is none.
   """
   if recipe in names():
-    return str(_FOLDER / f"{recipe}.flags")
+    return _FOLDER / f"{recipe}.flags"
   if not os.path.isfile(recipe):
     raise flags.Error(
       f"Expected a file, or one of {', '.join(names())}. Received: {recipe!r}."
     )
-  return recipe
+  return Path(recipe)

@@ -10,12 +10,11 @@ from pathlib import Path
 from data.builder.options import BuildOptions
 from data.manifest import pseudonyms
 from data.manifest.manifest import Manifest
-from data.problems import counted
+from data.problems import counted, first_rows
 from data.records.dataset_json import DatasetDescription, SplitDescription
 
 _CLASSES_SHOWN = 12
 _SIZES_SHOWN = 10
-_ROWS_SHOWN = 5
 # What is measured on fewer patients says little.
 _ENOUGH_TO_MEASURE = 10
 _MORE_PATIENTS = (
@@ -79,12 +78,11 @@ def notes_after(
     repeated: rows of images that equal another one to the bit.
   """
   if repeated:
-    rows = ", ".join(str(row) for row in sorted(repeated)[:_ROWS_SHOWN])
-    more = ", ..." if len(repeated) > _ROWS_SHOWN else ""
+    rows = first_rows(sorted(repeated))
     equal = "image equals" if len(repeated) == 1 else "images equal"
     yield (
-      f"{len(repeated):,} {equal} one of another row to the bit: row {rows}"
-      f"{more}. Under two patients, one image may be in two splits."
+      f"{len(repeated):,} {equal} one of another row to the bit: row {rows}. "
+      "Under two patients, one image may be in two splits."
     )
   sizes = {m for s in description.splits.values() for m in s.bag_sizes}
   if sizes == {1}:

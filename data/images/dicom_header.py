@@ -10,7 +10,8 @@ from typing import BinaryIO, NamedTuple
 import pydicom
 from PIL import Image
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID
+from pydicom.uid import DeflatedExplicitVRLittleEndian as DEFLATED
 
 from data.images.dicom import FileFacts
 from data.images.pillow_decoding import BadImageError, explained
@@ -23,6 +24,14 @@ PALETTE = "PALETTE COLOR"
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _MOST_BITS = 16
 _OVERLAYS = range(0x6000, 0x6020, 2)
+# Tags that begin pixels, as little-endian files have them.
+_PIXELS = b"\xe0\x7f\x10\x00"
+_FLOATS = (b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00")
+_ENCRYPTED = "it is a DICOM file whose image is encrypted: decrypt it first"
+_NO_IMAGE = (
+  "it is a DICOM file without an image (a report, a plan, a waveform, or "
+  "damaged)"
+)
 
 
 class Header(NamedTuple):
@@ -39,11 +48,6 @@ class Header(NamedTuple):
   syntax: UID
   frames: int
   is_gray: bool
-
-  @property
-  def is_deflated(self) -> bool:
-    """Whether the whole data set is compressed."""
-    return self.syntax == DeflatedExplicitVRLittleEndian
 
   @property
   def burned_in(self) -> bool:
@@ -116,24 +120,26 @@ def read(file: BinaryIO) -> Header:
     dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True)
     syntax = _transfer_syntax(dataset)
     # Of a deflated file the pixels are not looked for here.
-    deflated = syntax == DeflatedExplicitVRLittleEndian
-    tag = b"\xe0\x7f\x10\x00" if deflated else file.read(4)
+    tag = _PIXELS if syntax == DEFLATED else file.read(4)
     if not syntax.is_little_endian:
       tag = tag[1::-1] + tag[:1:-1]
-    is_image = tag == b"\xe0\x7f\x10\x00" and bool(dataset.get("Rows"))
-    no_pixels = _no_pixels(dataset)
-  if tag in (b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00"):
+    is_image = tag == _PIXELS and bool(dataset.get("Rows"))
+    encrypted = bool(dataset.get("EncryptedAttributesSequence"))
+  if tag in _FLOATS:
     raise BadImageError(
       "its pixels are floating-point numbers, which are not read"
     )
   if not is_image:
-    raise BadImageError(no_pixels)
+    raise BadImageError(_ENCRYPTED if encrypted else _NO_IMAGE)
   with explained():
     kind = str(dataset.get("PhotometricInterpretation", "")).strip()
     samples = int(dataset.get("SamplesPerPixel", 1))
     bits = max(int(dataset.BitsStored), int(dataset.BitsAllocated))
     frames = max(int(dataset.get("NumberOfFrames") or 1), 1)
     pixels = int(dataset.Rows) * int(dataset.Columns)
+    here = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(here)
   gray = kind in GRAY and samples == 1
   colour = kind in _COLOUR and samples == 3
   if not (gray or colour or (kind == PALETTE and samples == 1)):
@@ -148,6 +154,8 @@ def read(file: BinaryIO) -> Header:
   limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
   if limit and pixels > limit:
     raise BadImageError(f"it has more than {limit} pixels a frame")
+  if frames > size:
+    raise BadImageError("it is damaged (fewer bytes than frames)")
   _check_syntax(syntax)
   return Header(dataset, syntax, frames, gray)
 
@@ -167,15 +175,6 @@ def _check_syntax(syntax: UID) -> None:
       f"its transfer syntax ({syntax_name(syntax)}) is not read: convert it to "
       "Explicit VR Little Endian, for example by gdcmconv or dcmdjpeg"
     )
-
-
-def _no_pixels(dataset: pydicom.Dataset) -> str:
-  if dataset.get("EncryptedAttributesSequence"):
-    return "it is a DICOM file whose image is encrypted: decrypt it first"
-  return (
-    "it is a DICOM file without an image (a report, a plan, a waveform, or "
-    "damaged)"
-  )
 
 
 def _transfer_syntax(dataset: pydicom.FileDataset) -> UID:

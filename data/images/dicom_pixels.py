@@ -24,6 +24,8 @@ from data.images import dicom_header, windows
 from data.images.dicom_header import Header
 from data.images.pillow_decoding import BadImageError, explained
 
+_BAD_WINDOW = "its window breaks the standard: name one by --window"
+
 
 def read_frame(
   source: str | os.PathLike | bytes, frame: int | None, window: str
@@ -66,7 +68,7 @@ def _stored(file: BinaryIO, header: Header, frame: int) -> np.ndarray:
   try:
     with explained():
       file.seek(0)
-      if header.is_deflated:
+      if header.syntax == dicom_header.DEFLATED:
         values = pixel_array(pydicom.dcmread(file, force=True), index=frame)
       else:
         values = pixel_array(
@@ -99,7 +101,10 @@ def _gray(
     low, high = windows.limits(seen, window)
   elif dicom_header.has_window(dataset) or dataset.BitsStored <= 8:
     low, high = _shown_range(dataset)
-    values = apply_voi_lut(values, dataset)
+    try:
+      values = apply_voi_lut(values, dataset)
+    except ValueError as error:
+      raise BadImageError(_BAD_WINDOW) from error
   else:
     low, high = float(seen.min()), float(seen.max())
   gray = windows.to_eight_bits(values, low, high)

@@ -16,14 +16,13 @@ from data.images.image_bytes import BadImageError, check_header
 from data.images.worker_pool import WorkerPool
 from data.manifest import frames
 from data.manifest.rows import ManifestRow
-from data.problems import Problem, counted
+from data.problems import Problem, counted, first_rows
 
 HINT = (
   "Images that cannot be read: mend or remove them, or leave them out by "
   "--on_bad_image=skip."
 )
 _CHUNK = 64
-_ROWS_SHOWN = 5
 _REMARKS = {
   "burned_in": (
     "with annotation burned into the pixels, by their headers; it may name the "
@@ -87,9 +86,9 @@ class CheckedFiles(NamedTuple):
     for name, told in _REMARKS.items():
       found = self.remarks.get(name)
       if found and (name != "without_window" or window == windows.FULL):
-        first = ", ".join(str(row) for row in found[:_ROWS_SHOWN])
-        more = ", ..." if len(found) > _ROWS_SHOWN else ""
-        yield f"{counted(len(found), 'DICOM file')} {told} Row {first}{more}."
+        yield (
+          f"{counted(len(found), 'DICOM file')} {told} Row {first_rows(found)}."
+        )
 
 
 def check_image_files(

@@ -100,7 +100,8 @@ def from_template(
     problems: rows that lack one of the columns' values are added to.
   """
   need(frame, columns, "--path_template")
-  for column in dict.fromkeys(columns):
+  columns = list(dict.fromkeys(columns))
+  for column in columns:
     problems += [
       Problem(
         "empty cell",
@@ -111,9 +112,8 @@ def from_template(
       for row in frame.index[is_missing(frame[column])]
     ]
     frame = frame[~is_missing(frame[column])]
-  records = frame[list(dict.fromkeys(columns))].to_dict("records")
   try:
-    paths = [template.format_map(record) for record in records]
+    paths = [template.format_map(r) for r in frame[columns].to_dict("records")]
     made = pd.Series(paths, frame.index, dtype=object)
   except (ValueError, AttributeError, LookupError) as error:
     message = (

@@ -13,9 +13,7 @@ import pandas as pd
 
 from data.manifest import csv_table, labels
 from data.manifest.reshape_options import FILE_SPLIT, split_and_file
-from data.problems import InputError, Problem, counted
-
-_ROWS_NAMED = 5
+from data.problems import InputError, Problem, counted, first_rows
 
 
 def read(
@@ -173,7 +171,7 @@ def join(
   other = other.drop_duplicates()
   key = _joined_key(other, theirs)
   if key.duplicated().any():
-    rows = _first(key.index[key.duplicated(keep=False)])
+    rows = first_rows(key.index[key.duplicated(keep=False)])
     message = (
       f"{flag}: Expected each {', '.join(theirs)} once. Received: several rows "
       f"that differ (rows {rows} of that file)."
@@ -192,7 +190,7 @@ def join(
   if lost.any():
     notes.append(
       f"{counted(int(lost.sum()), 'row')} found no partner in {file!r}, and no "
-      f"values of its columns (row {_first(frame.index[lost])})."
+      f"values of its columns (row {first_rows(frame.index[lost])})."
     )
   return pd.concat([frame, found.set_axis(frame.index)], axis=1), notes
 
@@ -201,9 +199,3 @@ def _joined_key(frame: pd.DataFrame, names: Sequence[str]) -> pd.Series:
   """Returns one text a row of all key columns."""
   first, *rest = (frame[name].str.casefold() for name in names)
   return first.str.cat(rest, sep="\x1f") if rest else first
-
-
-def _first(rows: pd.Index) -> str:
-  """Returns the first row numbers."""
-  more = ", ..." if len(rows) > _ROWS_NAMED else ""
-  return ", ".join(map(str, rows[:_ROWS_NAMED])) + more

@@ -82,9 +82,11 @@ def read_manifest(
   if reshape.used():
     from data.manifest import reshaping  # Imports pandas.
 
-    table = reshaping.reshape(path, columns, reshape, image_root)
-    columns, numbering = table.columns, table.numbering
-    problems += table.problems
+    try:
+      table = reshaping.reshape(path, columns, reshape, image_root, problems)
+    except InputError as error:  # What rows have told so far is told, too.
+      raise InputError([*problems, *error.problems]) from error
+    columns, numbering = table.columns, tuple(table.numbering)
     notes += table.notes
   else:
     table = open_table(path, columns.names())

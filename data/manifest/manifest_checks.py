@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.manifest.rows import ManifestRow
-from data.problems import Problem, counted
+from data.problems import Problem, counted, first_rows
 
 _MOST_METADATA_VALUES = 50
-_ROWS_NAMED = 5
 _NAMES_SHOWN = 3
 
 
@@ -32,7 +31,7 @@ def patients_in_two_splits(rows: list[ManifestRow]) -> list[Problem]:
   problems = []
   for patient, places in splits.items():
     if len(places) > 1:
-      told = "; ".join(f"{s!r} {_name_rows(r)}" for s, r in places.items())
+      told = "; ".join(f"{s!r} ({_rows(r)})" for s, r in places.items())
       message = (
         f"Expected patient {patient!r} in one split. Received: {told}: move "
         "all images of the patient to one split."
@@ -91,7 +90,5 @@ def combined_classes(column: str, names: Sequence[str]) -> list[Problem]:
   return []
 
 
-def _name_rows(rows: list[int]) -> str:
-  named = ", ".join(str(row) for row in rows[:_ROWS_NAMED])
-  more = ", ..." if len(rows) > _ROWS_NAMED else ""
-  return f"({counted(len(rows), 'row')}: {named}{more})"
+def _rows(rows: list[int]) -> str:
+  return f"{counted(len(rows), 'row')}: {first_rows(rows)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -14,15 +15,13 @@ from data.manifest.rows import ManifestColumns
 from data.problems import InputError, Problem
 
 
-@dataclasses.dataclass
-class ReshapedTable:
+class ReshapedTable(NamedTuple):
   """A table of one row an image, read as `csv_table.Table` is.
 
   Attributes:
     frame: the cells; its index is the row numbers.
     columns: those of use.
     encoding: of the manifest.
-    problems: what is wrong with rows.
     notes: what the user should know though nothing is wrong.
     numbering: what row numbers mean that are none of the manifest's.
   """
@@ -30,9 +29,8 @@ class ReshapedTable:
   frame: pd.DataFrame
   columns: ManifestColumns
   encoding: str
-  problems: list[Problem]
   notes: list[str]
-  numbering: tuple[str, ...]
+  numbering: list[str]
   header_row: int | None = None
 
   @property
@@ -47,7 +45,11 @@ class ReshapedTable:
 
 
 def reshape(
-  path: Path, columns: ManifestColumns, options: ReshapeOptions, image_root: str
+  path: Path,
+  columns: ManifestColumns,
+  options: ReshapeOptions,
+  image_root: str,
+  problems: list[Problem],
 ) -> ReshapedTable:
   """Takes the steps that the options name.
 
@@ -56,24 +58,11 @@ def reshape(
     columns: of use, those that steps make among them.
     options: the steps.
     image_root: folder of the images, for `image_folders`.
+    problems: what is wrong with rows is added to.
 
   Raises:
     InputError: a file or a column that is not there, or not as it should be.
   """
-  problems: list[Problem] = []
-  try:
-    return _take_steps(path, columns, options, image_root, problems)
-  except InputError as error:  # What rows have told so far is told, too.
-    raise InputError([*problems, *error.problems]) from error
-
-
-def _take_steps(
-  path: Path,
-  columns: ManifestColumns,
-  options: ReshapeOptions,
-  image_root: str,
-  problems: list[Problem],
-) -> ReshapedTable:
   notes: list[str] = []
   frame, table = label_files.read(path, columns.names(), problems)
   if frame.empty:
@@ -100,9 +89,7 @@ def _take_steps(
     frame = image_paths.extract(frame, step, problems)
   frame, columns, more = _labelled(frame, columns, options, problems)
   frame = _placed(frame, columns, options, image_root, problems)
-  return ReshapedTable(
-    frame, columns, table.encoding, problems, notes + more, tuple(numbering)
-  )
+  return ReshapedTable(frame, columns, table.encoding, notes + more, numbering)
 
 
 def _labelled(
