@@ -31,16 +31,22 @@ _FILES = {
 }
 
 
+def read(folder: str, name: str):
+  """Returns the `Manifest` that a recipe makes of a set's file, and problems."""
+  file, without = _FILES[name]
+  values = build_tfrecords.define_flags()
+  path = pathlib.Path(folder) / file
+  values(["build", f"--recipe={name}", f"--manifest={path}", without])
+  recipes.fill(values, build_tfrecords.define_flags)
+  options = build_tfrecords.build_options(values)
+  return read_manifest(path, options.columns(), options.reshape)
+
+
 def main(folder: str) -> None:
   """Prints, for each set, what its recipe makes of the file."""
-  for name, (file, without) in _FILES.items():
-    values = build_tfrecords.define_flags()
-    path = pathlib.Path(folder) / file
-    values(["build", f"--recipe={name}", f"--manifest={path}", without])
-    recipes.fill(values, build_tfrecords.define_flags)
-    options = build_tfrecords.build_options(values)
+  for name in _FILES:
     start = time.perf_counter()
-    manifest, problems = read_manifest(path, options.columns(), options.reshape)
+    manifest, problems = read(folder, name)
     seconds = time.perf_counter() - start
     patients = len({row.patient for row in manifest.rows})
     print(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import io
+import pathlib
+import runpy
 
 import pytest
 from PIL import Image
@@ -525,3 +528,21 @@ def test_nih_without_its_recipe_names_the_separator(tmp_path, jpeg, capsys):
   }
   assert main(["build", *(f"--{k}={v}" for k, v in flags.items())]) == 2
   assert "pass --label_separator='|'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ("recipe", "images", "patients"),
+  [("nih", 112_120, 30_805), ("chexpert", 223_414, 64_540)],
+)
+def test_a_recipe_on_the_sets_own_file(recipe, images, patients):
+  """As torchxrayvision carries it; all rows are read, and none is refused."""
+  package = importlib.util.find_spec("torchxrayvision")
+  if package is None:
+    pytest.skip("pip install --no-deps torchxrayvision==1.5.7 brings the files")
+  script = pathlib.Path(__file__).parents[1] / "benchmarks" / "label_files.py"
+  read = runpy.run_path(str(script))["read"]
+  folder = pathlib.Path(package.origin).parent / "data"
+  manifest, problems = read(folder, recipe)
+  assert not problems
+  assert len(manifest.rows) == images
+  assert len({row.patient for row in manifest.rows}) == patients
