@@ -32,7 +32,7 @@ _FILES = {
 
 
 def read(folder: str, name: str):
-  """Returns the `Manifest` that a recipe makes of a set's file, and problems."""
+  """Returns a `Manifest`, what a recipe makes of a set's file, and problems."""
   file, without = _FILES[name]
   values = build_tfrecords.define_flags()
   path = pathlib.Path(folder) / file
