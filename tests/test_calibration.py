@@ -125,6 +125,9 @@ def test_platt_and_temperature_find_what_bent_the_probabilities():
   }
   assert min(losses, key=losses.get) == fitted["scale"][0]
   assert fitted["scale"][0] == pytest.approx(1 / 3, abs=0.03)
+  # All right: ever larger scales would fit ever better, and say ever less.
+  apart = dataclasses.replace(items, labels=items.probabilities.argmax(axis=1))
+  assert calibration.fit(apart) == {"scale": [1.0] * 4, "shift": [0.0] * 4}
 
 
 def test_net_benefit_by_hand():

@@ -50,6 +50,12 @@ def test_a_threshold_is_the_best_of_all_cuts(rule):
     found = called[truth].mean(), 1 - called[~truth].mean()
     np.testing.assert_allclose(found, naive(truth, score, rule))
   assert operating_points.threshold(np.ones(3, bool), score[:3], rule) is None
+  # Scores at the ends, and two that have no number between them.
+  for scores in ([1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [np.nextafter(0.6, 1), 0.6]):
+    truth, score = np.arange(len(scores)) == 0, np.array(scores)
+    called = score >= operating_points.threshold(truth, score, rule)
+    found = called[truth].mean(), 1 - called[~truth].mean()
+    np.testing.assert_allclose(found, naive(truth, score, rule))
 
 
 def test_rates_are_scikit_learns_and_exact_at_their_limits():

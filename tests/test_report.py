@@ -15,7 +15,7 @@ from tf_micle.evaluation import operating_points
 from tf_micle.evaluation.predictions import Predictions
 from tf_micle.report import model_card, paper_files
 from tf_micle.report import page as report_page
-from tf_micle.report.study import Study, WrongCase
+from tf_micle.report.basis import Basis, WrongCase
 
 NAN = np.nan
 HOSTILE = (
@@ -80,8 +80,8 @@ def page(tmp_path):
       predictions, samples=20, other=other, points=points
     )
     path = tmp_path / "report.html"
-    study = Study(result, predictions, **changes)
-    report_page.write(path, study, warnings=warnings)
+    basis = Basis(result, predictions, **changes)
+    report_page.write(path, basis, warnings=warnings)
     assert sorted(tmp_path.iterdir()) == [path]
     return result, Page(path.read_text(encoding="utf-8"))
 
@@ -165,6 +165,15 @@ def test_what_is_not_defined_is_never_a_zero(page):
   assert "0.000" not in row
 
 
+def test_a_page_of_what_nobody_is_labelled_with(page):
+  """As of a data set that lacks a finding, or patients of mixed labels."""
+  lacks = findings()
+  lacks.labels[:, 1] = NAN
+  mixed = dataclasses.replace(multi_class(), labels=np.arange(90) % 3)
+  for predictions in (lacks, mixed, multi_class(n=3)):
+    page(predictions, points=points_of(predictions))
+
+
 def test_names_from_data_are_shown_and_never_run(page):
   predictions = multi_class(len(HOSTILE), HOSTILE)
   _, shown = page(
@@ -219,7 +228,7 @@ def test_an_interval_of_no_width_is_exact_or_marked(page):
 def test_a_result_of_other_predictions_is_refused(page, tmp_path):
   result = evaluation.evaluate(findings(), samples=5)
   with pytest.raises(ValueError, match="Expected the predictions"):
-    report_page.write(tmp_path / "r.html", Study(result, multi_class()))
+    report_page.write(tmp_path / "r.html", Basis(result, multi_class()))
   assert not list(tmp_path.iterdir())
 
 
@@ -254,11 +263,11 @@ def test_tables_and_figures_go_into_files_for_a_paper(tmp_path):
   result = evaluation.evaluate(
     predictions, samples=20, points=points_of(predictions)
   )
-  study = Study(result, predictions, facts={"data": "a|b", "model": "<run>"})
+  basis = Basis(result, predictions, facts={"data": "a|b", "model": "<run>"})
   old = tmp_path / "tables" / "old.csv"
   old.parent.mkdir()
   old.touch()
-  sections = report_page.write(tmp_path / "report.html", study)
+  sections = report_page.write(tmp_path / "report.html", basis)
   paper_files.write(str(tmp_path), sections)
   assert not old.exists()
   names = {path.name for path in (tmp_path / "tables").iterdir()}
@@ -283,7 +292,7 @@ def test_tables_and_figures_go_into_files_for_a_paper(tmp_path):
   # Thresholds are there, another site is not.
   assert (states["38"], states["33"]) == ("filled", "the author’s")
 
-  model_card.write(tmp_path / "model_card.md", study, {"resnet_depth": 18})
+  model_card.write(tmp_path / "model_card.md", basis, {"resnet_depth": 18})
   card = (tmp_path / "model_card.md").read_text()
   assert "resnet_depth 18" in card
   assert "**[to fill in" in card

@@ -34,7 +34,7 @@ def bands(
   for c in range(len(items.class_names)):
     truth, score, known = metrics.binary(items.labels, items.probabilities, c)
     order = np.argsort(-score, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    ends = np.flatnonzero(np.diff(score[order], append=-1))
     ranked.append((truth[order], np.flatnonzero(known)[order], ends))
 
   def of_resamples(weights):

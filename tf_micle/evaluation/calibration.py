@@ -31,7 +31,8 @@ def fit(predictions: Predictions) -> dict[str, list[float]] | None:
   Returns:
     {"scale": C floats, "shift": C floats}: calibrated logits are logits * scale
     + shift. A finding without positives or negatives, or whose scores say
-    nothing, keeps 1 and 0. None where nothing is labelled.
+    nothing, keeps 1 and 0; so do classes that are wholly apart. None where
+    nothing is labelled.
   """
   classes = len(predictions.class_names)
   if not predictions.stated.any():
@@ -60,7 +61,8 @@ def _inverse_temperature(probabilities, labels):
 
   bound = np.log(_MOST)
   found = optimize.minimize_scalar(loss, bounds=(-bound, bound))
-  return float(np.exp(found.x))
+  # At a bound it has run away: all are right, or the scores say nothing.
+  return float(np.exp(found.x)) if abs(found.x) < 0.99 * bound else 1.0
 
 
 def _platt(predictions, c):

@@ -146,7 +146,8 @@ def threshold(truth: np.ndarray, score: np.ndarray, rule: str) -> float | None:
       several the highest.
 
   Returns:
-    It, in (0, 1]; None without positives, or without negatives.
+    It, in (0, 1], or next above 1 where a negative has 1 and none may be
+    called; None without positives, or without negatives.
   """
   if not truth.any() or truth.all():
     return None
@@ -161,8 +162,12 @@ def threshold(truth: np.ndarray, score: np.ndarray, rule: str) -> float | None:
   else:
     place = np.argmax(np.where(1 - fpr >= float(goal) - _SLACK, tpr, -1))
   # The first edge is infinite: nothing is called.
-  edges = np.concatenate([[1.0], edges[1:], [0.0]])
-  return float((edges[place] + edges[place + 1]) / 2)
+  top = np.nextafter(max(1.0, score.max()), 2)
+  edges = np.concatenate([[top], edges[1:], [0.0]])
+  upper, lower = edges[place], edges[place + 1]
+  halfway = (upper + lower) / 2
+  # Neighbours have no number halfway: rounding must not call the lower one.
+  return float(halfway if halfway > lower else upper)
 
 
 def _reached(truth, score, threshold):
@@ -211,9 +216,15 @@ def read(folder: str) -> OperatingPoints | None:
   try:
     content["class_names"] = tuple(content["class_names"])
     points = OperatingPoints(**content)
-    for level in points.thresholds:
+    for level in {"patient", *points.thresholds}:
       points.at(LEVELS[LEVELS.index(level)])
-    if not re.fullmatch("youden|(sensitivity|specificity)=.*", points.rule):
+    if points.calibration is not None:
+      for name in ("scale", "shift"):
+        part = np.array(points.calibration[name], np.float64)
+        part.reshape(len(points.class_names))
+    if not re.fullmatch(
+      r"youden|(sensitivity|specificity)=[\d.e-]+", points.rule
+    ):
       raise ValueError(f"the rule {points.rule}")
   except (KeyError, TypeError, ValueError, AttributeError) as error:
     raise run_folder.damaged(path, repr(error)) from error

@@ -14,7 +14,7 @@ from tf_micle.evaluation.summary import summary
 from tf_micle.loading.opened import open_run
 from tf_micle.report import model_card, paper_files
 from tf_micle.report import page as report_page
-from tf_micle.report.study import Study, WrongCase
+from tf_micle.report.basis import Basis, WrongCase
 from tf_micle.runs import folder as run_folder
 from tf_micle.runs import initial_weights, provenance, trained_on
 from tf_micle.system.input_error import InputError
@@ -121,17 +121,17 @@ def run(mode, strategy, data, problems, *, own_data):
   if not paired:
     result["notes"] += _of_two_sites(items, rival)
   os.makedirs(folder, exist_ok=True)
-  study = Study(
+  basis = Basis(
     result,
     predictions,
     _wrong_cases(predictions, images),
     result["provenance"],
   )
   sections = report_page.write(
-    os.path.join(folder, "report.html"), study, warnings=warnings
+    os.path.join(folder, "report.html"), basis, warnings=warnings
   )
   paper_files.write(folder, sections)
-  model_card.write(os.path.join(folder, "model_card.md"), study, tuned.flags)
+  model_card.write(os.path.join(folder, "model_card.md"), basis, tuned.flags)
   saved.save(result, predictions, folder)
   return folder, summary(result)
 

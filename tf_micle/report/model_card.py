@@ -9,23 +9,23 @@ import re
 import jinja2
 
 from tf_micle.report import tables
+from tf_micle.report.basis import Basis
 from tf_micle.report.page import lead
 from tf_micle.report.sections import decisions, summary
-from tf_micle.report.study import Study
 from tf_micle.system.written_whole import written_whole
 
 _TEMPLATE = pathlib.Path(__file__).parent / "model_card.md.jinja"
 
 
-def write(path: str | os.PathLike, study: Study, flags: dict) -> None:
+def write(path: str | os.PathLike, basis: Basis, flags: dict) -> None:
   """Writes model_card.md.
 
   Args:
     path: of the file.
-    study: as for the page.
+    basis: as for the page.
     flags: of the run.
   """
-  facts, result = study.facts, study.result
+  facts, result = basis.facts, basis.result
   environment = jinja2.Environment(
     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
   )
@@ -41,9 +41,9 @@ def write(path: str | os.PathLike, study: Study, flags: dict) -> None:
   text = template.render(
     model=facts.get("model", "not known"),
     facts=facts,
-    findings=study.findings,
-    unit=study.unit,
-    names=study.names,
+    findings=basis.findings,
+    unit=basis.unit,
+    names=basis.names,
     encoder=_encoder(flags),
     software=", ".join(f"{name} {one}" for name, one in versions.items()),
     decision=(
@@ -57,8 +57,8 @@ def write(path: str | os.PathLike, study: Study, flags: dict) -> None:
       if points and points["calibration"]
       else "Probabilities: as the model gives them, not calibrated"
     ),
-    lead=lead(study),
-    summary=[block.text for block in summary.section(study).blocks],
+    lead=lead(basis),
+    summary=[block.text for block in summary.section(basis).blocks],
     rows=[(name, cell.text, cell.detail) for name, cell in measured],
     cautions=[*result.get("warnings", []), *result["notes"]],
   )

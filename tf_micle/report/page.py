@@ -15,8 +15,8 @@ import jinja2
 from tf_micle.evaluation import intervals
 from tf_micle.report import charts
 from tf_micle.report import sections as report_sections
+from tf_micle.report.basis import Basis
 from tf_micle.report.blocks import Section
-from tf_micle.report.study import Study
 from tf_micle.system.plurals import counted
 from tf_micle.system.written_whole import written_whole
 
@@ -25,7 +25,7 @@ _FOLDER = pathlib.Path(__file__).parent
 
 def write(
   path: str | os.PathLike,
-  study: Study,
+  basis: Basis,
   *,
   warnings: Sequence[str] = (),
 ) -> list[Section]:
@@ -33,7 +33,7 @@ def write(
 
   Args:
     path: of the page.
-    study: what to report. Of its facts, which are text, number, None, or a
+    basis: what to report. Of its facts, which are text, number, None, or a
       list or dict of such, in the order to show, "data" titles the page.
     warnings: what must be read before any number.
 
@@ -44,13 +44,13 @@ def write(
     ValueError: the result is of other predictions.
     OSError: the file cannot be written.
   """
-  _check(study.result, study.predictions)
-  sections = report_sections.of(study)
+  _check(basis.result, basis.predictions)
+  sections = report_sections.of(basis)
   page = rendered(
     sections,
     kind="Evaluation report",
-    title=study.facts.get("data"),
-    lead=lead(study),
+    title=basis.facts.get("data"),
+    lead=lead(basis),
     warnings=warnings,
     caution="The numbers describe these data and this model. They do not show "
     "that the model is fit for care.",
@@ -118,15 +118,15 @@ def _check(result, predictions):
     )
 
 
-def lead(study: Study) -> str:
+def lead(basis: Basis) -> str:
   """What was evaluated, in a sentence."""
-  unit, found = study.unit, study.result[study.unit]
+  unit, found = basis.unit, basis.result[basis.unit]
   of = f" of {counted(found['patients'], 'patient')}" * (unit != "patient")
-  each = "each present or absent" if study.findings else "one of which is true"
-  each += f" of each {unit}" * (not study.findings)
+  each = "each present or absent" if basis.findings else "one of which is true"
+  each += f" of each {unit}" * (not basis.findings)
   return (
     f"{counted(found['items'], unit)}{of}, {found['labelled']:,} of them "
-    f"labelled; {counted(len(study.names), study.kind)}, {each}."
+    f"labelled; {counted(len(basis.names), basis.kind)}, {each}."
   )
 
 

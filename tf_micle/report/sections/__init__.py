@@ -1,4 +1,4 @@
-"""Sections of a report: each a file with `section(study)`, in this order."""
+"""Sections of a report: each a file with `section(basis)`, in this order."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ORDER = (
 )
 
 
-def of(study):
-  """Returns the `blocks.Section`s of a `study.Study` that have something."""
-  made = [one.section(study) for one in _ORDER]
+def of(basis):
+  """Returns the `blocks.Section`s that a `basis.Basis` has something for."""
+  made = [one.section(basis) for one in _ORDER]
   return [one for one in made if one]

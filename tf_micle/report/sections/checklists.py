@@ -17,23 +17,23 @@ _WORDS = (
 )
 
 
-def section(study):
+def section(basis):
   """Returns the `Section`."""
   blocks = [Text(_WORDS)]
   for title, name in _LISTS.items():
     with open(_FOLDER / name, newline="", encoding="utf-8") as file:
-      rows = [_row(study, line) for line in csv.DictReader(file)]
+      rows = [_row(basis, line) for line in csv.DictReader(file)]
     columns = ["Item", "Asks for", "State", "Where"]
     blocks += [Heading(title), Table(title, columns, rows, "words")]
   return Section("checklists", "Checklists for a paper", "Checklists", blocks)
 
 
-def _row(study, line):
+def _row(basis, line):
   needs = line["needs"]
   part = needs.removesuffix("_partly")
   if needs in ("filled", "partly"):
     state = needs
-  elif study.result.get(part):
+  elif basis.result.get(part):
     state = "partly" if part != needs else "filled"
   else:
     state = "the author’s"

@@ -15,19 +15,19 @@ _WORDS = (
 )
 
 
-def section(study):
+def section(basis):
   """Returns the `Section`."""
-  blocks = [Text(_WORDS), _flow(study), Heading("Who they are")]
-  blocks += [_people(study), *_size(study)]
+  blocks = [Text(_WORDS), _flow(basis), Heading("Who they are")]
+  blocks += [_people(basis), *_size(basis)]
   return Section("cohort", "Flow and cohort", "Cohort", blocks)
 
 
-def _flow(study):
+def _flow(basis):
   rows = []
-  for level, at in study.at.items():
+  for level, at in basis.at.items():
     stated = at.stated.any(axis=1)
     uncertain = np.zeros(len(at), bool)
-    if study.findings:
+    if basis.findings:
       uncertain = (at.labels == -1).any(axis=1) & ~stated
     given = len(at)
     counts = [uncertain.sum(), (~stated & ~uncertain).sum(), stated.sum()]
@@ -43,17 +43,17 @@ def _flow(study):
   return Table("Flow", columns, rows)
 
 
-def _people(study):
+def _people(basis):
   """A paper's first table, of the patients of this split."""
-  at, items = study.at["patient"], study.predictions
+  at, items = basis.at["patient"], basis.predictions
   total = len(at)
   _, sizes = np.unique(items.patient_id, return_counts=True)
   each = f"{np.median(sizes):g} ({sizes.min()} to {sizes.max()})"
   rows = [
     ["Patients", f"{total:,}"],
-    [f"{study.unit.capitalize()}s a patient, median (range)", each],
+    [f"{basis.unit.capitalize()}s a patient, median (range)", each],
   ]
-  for name, has, known in zip(study.names, at.positive.T, at.stated.T):
+  for name, has, known in zip(basis.names, at.positive.T, at.stated.T):
     rows.append([name, _share(has.sum(), known.sum())])
   for column, values in at.metadata.items():
     found, counts = np.unique(values, return_counts=True)
@@ -70,9 +70,9 @@ def _share(count, whole):
   return Cell(f"{count:,}", f"of {whole:,}, {share}")
 
 
-def _size(study):
+def _size(basis):
   """How many patients would halve the main interval, if it has a width."""
-  part = study.result["patient"]
+  part = basis.result["patient"]
   entry = part["mean_auroc"]
   if entry["low"] is None or entry["high"] <= entry["low"]:
     return []

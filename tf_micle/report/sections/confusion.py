@@ -19,14 +19,14 @@ _CLASSES = (
 _MANY = 12
 
 
-def section(study):
+def section(basis):
   """Returns the `Section`."""
-  blocks = [Text(_FINDINGS if study.findings else _CLASSES)]
-  for level, at in study.at.items():
+  blocks = [Text(_FINDINGS if basis.findings else _CLASSES)]
+  for level, at in basis.at.items():
     counts = curves.confusion(at.labels, at.probabilities)
     label = f"Confusion per {level}"
-    table = (_of_findings if study.findings else _of_classes)(
-      label, study.names, counts
+    table = (_of_findings if basis.findings else _of_classes)(
+      label, basis.names, counts
     )
     blocks += [Heading(f"Per {level}"), table]
   return Section("confusion", "Confusion", "Confusion", blocks)

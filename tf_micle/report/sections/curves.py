@@ -23,11 +23,11 @@ _GUESSING = (
 )
 
 
-def section(study):
+def section(basis):
   """Returns the `Section`: of few classes charts of all, else two a class."""
-  drawn = study.result["bootstrap"]
+  drawn = basis.result["bootstrap"]
   points = {}
-  for level, one in study.at.items():
+  for level, one in basis.at.items():
     found = bands.bands(one, samples=drawn["samples"], seed=drawn["seed"])
     points[level] = (
       list(zip(curves.roc_points(one.labels, one.probabilities), found["roc"])),
@@ -39,20 +39,20 @@ def section(study):
       ),
     )
   # As many curves as there are colours to tell them apart.
-  few = len(study.names) <= len(_STYLES)
-  blocks = (_together if few else _apart)(study, points)
+  few = len(basis.names) <= len(_STYLES)
+  blocks = (_together if few else _apart)(basis, points)
   title = "ROC and precision-recall curves"
   return Section("curves", title, "Curves", blocks)
 
 
-def _together(study, points):
-  blocks = [Text(_GUESSING.format(study.specificity, study.interval))]
-  named = ", ".join(study.names)
+def _together(basis, points):
+  blocks = [Text(_GUESSING.format(basis.specificity, basis.interval))]
+  named = ", ".join(basis.names)
   for level, (roc, pr) in points.items():
-    shares = _prevalence(study, level)
-    part = study.result[level]
+    shares = _prevalence(basis, level)
+    part = basis.result[level]
     figures = [
-      (charts.roc(_drawn(roc), study.result["specificity"]), "ROC"),
+      (charts.roc(_drawn(roc), basis.result["specificity"]), "ROC"),
       (charts.precision_recall(_drawn(pr, shares)), "Precision-recall"),
     ]
     rows = [
@@ -62,10 +62,10 @@ def _together(study, points):
         tables.measured(part["auprc"][name]),
         tables.number(share),
       ]
-      for name, look, share in zip(study.names, _STYLES, shares)
+      for name, look, share in zip(basis.names, _STYLES, shares)
     ]
-    columns = [study.kind.capitalize(), study.column("AUROC")]
-    columns += [study.column("AUPRC"), "Prevalence"]
+    columns = [basis.kind.capitalize(), basis.column("AUROC")]
+    columns += [basis.column("AUPRC"), "Prevalence"]
     blocks += [
       Heading(f"Per {level}"),
       Figures(
@@ -80,18 +80,18 @@ def _together(study, points):
   return blocks
 
 
-def _apart(study, points):
+def _apart(basis, points):
   legend = "; ".join(
     f"{('solid', 'dashed')[place]}: per {level}"
     for place, level in enumerate(points)
   )
   figures = []
-  for c, name in enumerate(study.names):
+  for c, name in enumerate(basis.names):
     drawn = []
     roc, pr = ([points[level][kind][c] for level in points] for kind in (0, 1))
     if any(one is not None for one, _ in roc):
-      shares = [_prevalence(study, level)[c] for level in points]
-      specificity = study.result["specificity"]
+      shares = [_prevalence(basis, level)[c] for level in points]
+      specificity = basis.result["specificity"]
       drawn = [
         Chart(
           charts.roc(_drawn(roc), specificity, small=True),
@@ -103,21 +103,21 @@ def _apart(study, points):
         ),
       ]
     lines = [
-      f"Per {level}: AUROC {_value(study, level, 'auroc', name)}, "
-      f"AUPRC {_value(study, level, 'auprc', name)}"
+      f"Per {level}: AUROC {_value(basis, level, 'auroc', name)}, "
+      f"AUPRC {_value(basis, level, 'auprc', name)}"
       for level in points
     ]
     if not drawn:
       lines.insert(0, "No curves: there are no positives, or no negatives.")
     figures.append(Figure(drawn, Cell(name), lines))
   words = (
-    f"{_GUESSING.format(study.specificity, study.interval)} Lines are {legend}."
+    f"{_GUESSING.format(basis.specificity, basis.interval)} Lines are {legend}."
   )
   return [Text(words), Figures("Curves", figures, "panels")]
 
 
-def _value(study, level, metric, name):
-  return tables.number(study.result[level][metric][name]["value"])
+def _value(basis, level, metric, name):
+  return tables.number(basis.result[level][metric][name]["value"])
 
 
 def _drawn(found, guesses=None):
@@ -130,9 +130,9 @@ def _drawn(found, guesses=None):
   ]
 
 
-def _prevalence(study, level):
+def _prevalence(basis, level):
   """The share of positives of each class, None where nothing is known."""
-  at = study.at[level]
+  at = basis.at[level]
   both = zip(at.positive.sum(axis=0), at.stated.sum(axis=0))
   return [float(has / known) if known else None for has, known in both]
 

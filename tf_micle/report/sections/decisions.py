@@ -16,16 +16,16 @@ _MISSING = (
 )
 
 
-def section(study):
+def section(basis):
   """Returns the `Section`."""
-  points = study.result.get("operating_points")
+  points = basis.result.get("operating_points")
   title = "Decisions at fixed thresholds"
   if not points:
     return Section("decisions", title, "Decisions", [Text(_MISSING)])
-  one = "A finding" if study.findings else "A class"
+  one = "A finding" if basis.findings else "A class"
   several = (
     " Each class has its own threshold: several may be called, or none."
-    * (not study.findings)
+    * (not basis.findings)
   )
   blocks = [
     Text(
@@ -35,13 +35,13 @@ def section(study):
       f"{several} PPV and NPV hold for a prevalence as it is here."
     )
   ]
-  columns = [study.kind.capitalize(), "Threshold"]
-  columns += [study.column(_NAMES.get(r, r.capitalize())) for r in RATES]
-  for level in study.at:
+  columns = [basis.kind.capitalize(), "Threshold"]
+  columns += [basis.column(_NAMES.get(r, r.capitalize())) for r in RATES]
+  for level in basis.at:
     rows = [
       [name, tables.number(found["threshold"])]
       + [rate_cell(found[rate]) for rate in RATES]
-      for name, found in study.result[level]["decisions"].items()
+      for name, found in basis.result[level]["decisions"].items()
     ]
     label = f"Decisions at fixed thresholds, per {level}"
     blocks += [Heading(f"Per {level}"), Table(label, columns, rows)]

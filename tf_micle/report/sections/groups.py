@@ -20,15 +20,15 @@ _BY_PATIENT = (
 )
 
 
-def section(study):
+def section(basis):
   """Returns the `Section`; None without metadata."""
-  groups = study.result.get("groups")
+  groups = basis.result.get("groups")
   if not groups:
     return None
-  shown = _SHOWN[study.result["task"]]
-  names = tables.scalars(study.result)
-  columns = ["Value", f"{study.unit.capitalize()}s", "Patients"]
-  columns += [study.column(names[key][0]) for key in shown]
+  shown = _SHOWN[basis.result["task"]]
+  names = tables.scalars(basis.result)
+  columns = ["Value", f"{basis.unit.capitalize()}s", "Patients"]
+  columns += [basis.column(names[key][0]) for key in shown]
   few = any(
     group.get("patients", FEW_PATIENTS) < FEW_PATIENTS
     for values in groups.values()
@@ -37,8 +37,8 @@ def section(study):
   mark = f" † marks groups of fewer than {FEW_PATIENTS} patients." * few
   blocks = [
     Text(
-      f"The {study.unit}s of each value of a metadata column, measured alone. "
-      f"Groups differ in their mix of {study.kinds} too, so a difference "
+      f"The {basis.unit}s of each value of a metadata column, measured alone. "
+      f"Groups differ in their mix of {basis.kinds} too, so a difference "
       f"between them need not come from the group.{mark}"
     )
   ]
@@ -58,20 +58,20 @@ def section(study):
       Heading(column),
       Table(label, columns, rows, "groups"),
       Heading(f"{column}, per patient"),
-      Text(_BY_PATIENT.format(study.kind)),
-      _by_patient(study, column, values),
+      Text(_BY_PATIENT.format(basis.kind)),
+      _by_patient(basis, column, values),
     ]
   return Section("groups", "By group", "By group", blocks)
 
 
-def _by_patient(study, column, values):
+def _by_patient(basis, column, values):
   shown = [
     name
     for name in subgroups.METRICS
-    if name == "auroc" or study.result.get("operating_points")
+    if name == "auroc" or basis.result.get("operating_points")
   ]
   titles = [_TITLES.get(name, name.capitalize()) for name in shown]
-  columns = ["Group", "With", "Without", *map(study.column, titles)]
+  columns = ["Group", "With", "Without", *map(basis.column, titles)]
   columns += [f"Difference in {title}" for title in titles]
   rows = []
   for value, group in values.items():

@@ -6,13 +6,13 @@ from tf_micle.report.blocks import Section, Text
 from tf_micle.system.plurals import counted
 
 
-def section(study):
+def section(basis):
   """Returns the `Section`."""
-  texts = [_intervals(study)]
-  if study.unit != "patient":
-    texts.append(_patients(study))
+  texts = [_intervals(basis)]
+  if basis.unit != "patient":
+    texts.append(_patients(basis))
   texts += [
-    _metrics(study),
+    _metrics(basis),
     "“Not defined” means just that, never 0. Areas, sensitivities and "
     "confusion are computed with scikit-learn.",
   ]
@@ -22,12 +22,12 @@ def section(study):
   )
 
 
-def _intervals(study):
-  drawn = study.result["bootstrap"]
+def _intervals(basis):
+  drawn = basis.result["bootstrap"]
   return (
-    f"Intervals are {study.interval} percentile intervals of a bootstrap over "
+    f"Intervals are {basis.interval} percentile intervals of a bootstrap over "
     f"patients: {counted(drawn['samples'], 'time')}, as many patients as there "
-    f"are were drawn with replacement, with all their {study.unit}s, and "
+    f"are were drawn with replacement, with all their {basis.unit}s, and "
     f"everything was computed again (seed {drawn['seed']}). Where a proportion "
     "(top-1, top-3, a sensitivity) is 0 or 1, all resamples are the same; its "
     "interval is exact instead (Clopper and Pearson), over the patients that "
@@ -36,9 +36,9 @@ def _intervals(study):
   )
 
 
-def _patients(study):
-  unit = study.unit
-  if study.findings:
+def _patients(basis):
+  unit = basis.unit
+  if basis.findings:
     label = (
       f"A finding is present if any {unit} has it, else uncertain if any is "
       "uncertain, else absent if any is without it."
@@ -54,12 +54,12 @@ def _patients(study):
   )
 
 
-def _metrics(study):
-  kind = study.kind
-  rest, left_out = "all others (one versus rest)", f"{study.unit.capitalize()}s"
+def _metrics(basis):
+  kind = basis.kind
+  rest, left_out = "all others (one versus rest)", f"{basis.unit.capitalize()}s"
   of = ", of the highest probability"
   left_out += " without a label are left out."
-  if study.findings:
+  if basis.findings:
     rest = "its absence"
     left_out = "Labels that are uncertain or not stated are left out, "
     left_out += "finding by finding."
@@ -67,9 +67,9 @@ def _metrics(study):
   return (
     f"AUROC, AUPRC (average precision) and sensitivity take each {kind} "
     f"against {rest}; a {kind} without positives or without negatives has none "
-    f"and is not in the means, which count all other {study.kinds} alike. "
+    f"and is not in the means, which count all other {basis.kinds} alike. "
     "Sensitivity is the highest of all thresholds with at least "
-    f"{study.specificity} specificity. That threshold is read off these very "
+    f"{basis.specificity} specificity. That threshold is read off these very "
     "data, so in use, with a threshold fixed beforehand, expect somewhat less. "
     f"{left_out} The expected calibration error uses 15 bins of equal width"
     f"{of}; resampling raises it, so its interval may lie above its value."

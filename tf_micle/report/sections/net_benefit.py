@@ -23,14 +23,14 @@ _WORDS = (
 )
 
 
-def section(study):
+def section(basis):
   """Returns the `Section`; None where no class has a curve."""
   blocks = [Text(_WORDS)]
-  for level, at in study.at.items():
+  for level, at in basis.at.items():
     found = curves.net_benefit(at.labels, at.probabilities)
     figures = [
       Figure([_chart(name, level, *one)], Cell(name))
-      for name, one in zip(study.names, found)
+      for name, one in zip(basis.names, found)
       if one is not None
     ]
     if figures:

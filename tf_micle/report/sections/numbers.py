@@ -12,9 +12,9 @@ _CARDS = {
 }
 
 
-def section(study):
+def section(basis):
   """Returns the `Section`."""
-  result, levels = study.result, list(study.at)
+  result, levels = basis.result, list(basis.at)
   known = tables.scalars(result)
   rows = []
   for key, (name, meaning, lower) in known.items():
@@ -32,7 +32,7 @@ def section(study):
     (known[key][0], tables.measured(result[last].get(key)), f"per {last}")
     for key in _CARDS[result["task"]]
   ]
-  columns = ["Metric", *(study.column(f"Per {level}") for level in levels)]
+  columns = ["Metric", *(basis.column(f"Per {level}") for level in levels)]
   blocks = [Cards(cards), Table("All metrics", columns, rows, "headline")]
   if result["notes"]:
     blocks.append(Notes("What to keep in mind", result["notes"]))

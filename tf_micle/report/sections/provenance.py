@@ -5,11 +5,11 @@ from __future__ import annotations
 from tf_micle.report.blocks import Facts, Section, Text
 
 
-def section(study):
+def section(basis):
   """Returns the `Section`."""
   facts = {
     name.replace("_", " ").capitalize(): _text(value)
-    for name, value in study.facts.items()
+    for name, value in basis.facts.items()
   }
   block = Facts(facts) if facts else Text("Nothing was put down.")
   return Section("provenance", "Provenance", "Provenance", [block])

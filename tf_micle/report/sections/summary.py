@@ -11,11 +11,11 @@ from tf_micle.system.plurals import counted
 _MOST = 5
 
 
-def section(study):
+def section(basis):
   """Returns the `Section`."""
-  result = study.result
+  result = basis.result
   of = result["patient"]
-  asked = counted(result[study.unit]["items"], study.unit)
+  asked = counted(result[basis.unit]["items"], basis.unit)
   texts = [
     f"The model was asked about {asked} of "
     f"{counted(of['patients'], 'patient')}. What follows is per patient."
@@ -23,18 +23,18 @@ def section(study):
   area = of["mean_auroc"]
   if area["value"] is not None:
     texts.append(
-      f"Of a patient who has a {study.kind} and one who has not, it gives the "
+      f"Of a patient who has a {basis.kind} and one who has not, it gives the "
       f"first the higher probability in {_share(area)} of such pairs, averaged "
-      f"over {study.kinds}. Guessing would do so in 50%."
+      f"over {basis.kinds}. Guessing would do so in 50%."
     )
-  texts += _decisions(study)
-  texts += _calibration(study)
+  texts += _decisions(basis)
+  texts += _calibration(basis)
   blocks = [Text(text) for text in texts]
   return Section("summary", "In short", "In short", blocks, "prose")
 
 
-def _decisions(study):
-  found = study.result["patient"].get("decisions")
+def _decisions(basis):
+  found = basis.result["patient"].get("decisions")
   if not found:
     return ["There are no thresholds that were fixed before these data came."]
   rates = [
@@ -43,7 +43,7 @@ def _decisions(study):
     if one["sensitivity"]["value"] is not None
   ]
   rates.sort(key=lambda pair: -pair[1]["sensitivity"]["denominator"])
-  data = study.result["operating_points"]["data"]
+  data = basis.result["operating_points"]["data"]
   lines = [
     f"{name}: with the threshold chosen on {data} it finds "
     f"{_counts(one['sensitivity'])} who have it, and rightly leaves "
@@ -55,12 +55,12 @@ def _decisions(study):
   return lines
 
 
-def _calibration(study):
+def _calibration(basis):
   """Names the classes whose slope is surely not 1."""
-  if study.result["patient"]["labelled"] < FEW_PATIENTS:
+  if basis.result["patient"]["labelled"] < FEW_PATIENTS:
     return []
   found = {"too extreme": [], "not extreme enough": []}
-  for name, one in study.result["patient"]["calibration"].items():
+  for name, one in basis.result["patient"]["calibration"].items():
     low, high = one["slope"]["low"], one["slope"]["high"]
     if low is not None and high < 1:
       found["too extreme"].append(name)

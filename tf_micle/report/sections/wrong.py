@@ -13,20 +13,20 @@ from tf_micle.report.blocks import Cases, Cell, Heading, Section, Text
 _SIDE = 320
 
 
-def section(study):
+def section(basis):
   """Returns the `Section`; None where nothing is wrong."""
-  if not study.wrong_cases:
+  if not basis.wrong_cases:
     return None
-  first = ", each by its first image" if study.unit == "bag" else ""
+  first = ", each by its first image" if basis.unit == "bag" else ""
   words = (
-    f"The {study.unit}s to whose truth the model gave the lowest probability"
+    f"The {basis.unit}s to whose truth the model gave the lowest probability"
     f"{first}, by what is true, and of each patient one. Look for wrong "
     "labels, poor pictures, and what the model cannot see. This page holds "
     "pictures of patients: keep it as you keep theirs."
   )
   blocks = [Text(words)]
   by_truth = {}
-  for case in study.wrong_cases:
+  for case in basis.wrong_cases:
     by_truth.setdefault(case.truth, []).append(_case(case))
   for truth, cases in by_truth.items():
     blocks += [Heading(truth), Cases(cases)]

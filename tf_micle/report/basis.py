@@ -1,4 +1,4 @@
-"""Study: what the sections of a report take their numbers from."""
+"""Basis: what the sections of a report take their numbers from."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class WrongCase:
 
 
 @dataclasses.dataclass(frozen=True)
-class Study:
+class Basis:
   """An evaluation, and the words for it.
 
   Attributes:
