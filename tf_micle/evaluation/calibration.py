@@ -31,7 +31,8 @@ def fit(predictions: Predictions) -> dict[str, list[float]] | None:
   Returns:
     {"scale": C floats, "shift": C floats}: calibrated logits are logits * scale
     + shift. A finding without positives or negatives, or whose scores say
-    nothing, keeps 1 and 0; so do classes that are wholly apart. None where nothing is labelled.
+    nothing, keeps 1 and 0; so do classes that are wholly apart. None where
+    nothing is labelled.
   """
   classes = len(predictions.class_names)
   if not predictions.stated.any():
