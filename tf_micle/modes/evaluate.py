@@ -73,6 +73,10 @@ def run(mode, strategy, data, problems, *, own_data):
     evaluation.check, items, other and other[1], paired=paired
   )
   problems.stop_if_any()
+  if network.points and network.points.data_digest == source.digest:
+    warnings.append(
+      "Thresholds were chosen on this very split: rates at them flatter."
+    )
   for warning in warnings:
     logging.warning("%s", warning)
   number = counted(source.num_images, "image")
@@ -99,10 +103,6 @@ def run(mode, strategy, data, problems, *, own_data):
     *network.no_points,
     *result["notes"],
   ]
-  if network.points and network.points.data_digest == source.digest:
-    warnings.append(
-      "Thresholds were chosen on this very split: rates at them flatter."
-    )
   result["warnings"] = warnings
   result["provenance"] = {
     **provenance.facts(source, strategy),
