@@ -16,7 +16,7 @@ import markupsafe
 import numpy as np
 from PIL import Image
 
-from tf_micle.report.page import rendered
+from tf_micle.report.page import filled
 from tf_micle.system.written_whole import written_whole
 
 _FOLDER = pathlib.Path(__file__).parent
@@ -54,7 +54,7 @@ def write(path, *, columns, places, nearest, cosines, **shown):
     ],
     "thumbnails": shown.pop("thumbnails"),
   }
-  page = rendered(
+  page = filled(
     _FOLDER / "atlas.html",
     data=data,
     script=markupsafe.Markup(script),

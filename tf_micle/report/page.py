@@ -79,6 +79,20 @@ def rendered(
     caution: the last words.
     warnings: what must be read before any number.
   """
+  return filled(
+    _FOLDER / "page.html",
+    no_width=intervals.NO_WIDTH,
+    sections=sections,
+    kind=kind,
+    title=title,
+    lead=lead,
+    caution=caution,
+    warnings=warnings,
+  )
+
+
+def filled(template: pathlib.Path, **context) -> str:
+  """Returns a page of a template, all text escaped, with the reports' CSS."""
   # No pretty error for a missing name: StrictUndefined makes it an exception.
   environment = jinja2.Environment(
     autoescape=True,
@@ -89,17 +103,8 @@ def rendered(
   )
   environment.filters["data_uri"] = charts.source
   css = (_FOLDER / "page.css").read_text(encoding="utf-8")
-  text = (_FOLDER / "page.html").read_text(encoding="utf-8")
-  return environment.from_string(text).render(
-    css=css,
-    no_width=intervals.NO_WIDTH,
-    sections=sections,
-    kind=kind,
-    title=title,
-    lead=lead,
-    caution=caution,
-    warnings=warnings,
-  )
+  text = template.read_text(encoding="utf-8")
+  return environment.from_string(text).render(css=css, **context)
 
 
 def _check(result, predictions):
