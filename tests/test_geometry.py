@@ -1,6 +1,7 @@
 """Crops, resizing, flips and rotation on the host."""
 
 import hashlib
+import importlib.util
 import io
 
 import numpy as np
@@ -11,6 +12,10 @@ from PIL import Image, ImageOps
 from data.images.decode import decode
 from data.views import geometry
 
+needs_addons = pytest.mark.skipif(
+  importlib.util.find_spec("tensorflow_addons") is None,
+  reason="TensorFlow Addons has no build for this Python",
+)
 # sha256 of views that TensorFlow Addons 0.23 rotated on TensorFlow 2.15.1.
 ROTATED = "7c998c3e819bda33c2f95b93e3a39d90c5864ef28c222cd9a825974387604139"
 
@@ -134,6 +139,7 @@ def test_half_the_views_are_upside_down():
   assert 0.4 < np.mean(drawn[:, 0] > drawn[:, -1]) < 0.6
 
 
+@needs_addons
 def test_half_the_views_are_equalised_as_pillow_does():
   draw = np.random.default_rng(1)
   image = draw.normal(90, 12, (32, 32, 3)).clip(0, 255).astype(np.uint8)
@@ -147,6 +153,7 @@ def test_half_the_views_are_equalised_as_pillow_does():
   assert 0.3 < equalised.mean() < 0.7
 
 
+@needs_addons
 def test_elastic_deformation_is_smooth_and_as_large_as_told():
   """A 64 pixel ramp shows by its values where each pixel came from."""
   image = ramp(64, 64) // 4 * 3
