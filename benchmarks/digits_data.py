@@ -81,13 +81,18 @@ def digits_records(output_dir: str | os.PathLike, seed: int = 0) -> str:
     The folder of the records.
   """
   from data.builder import build
+  from data.manifest import pseudonyms
 
   records, images = os.fspath(output_dir), f"{output_dir}-images"
   manifest = os.path.join(images, "manifest.csv")
   if not os.path.exists(records):
     if not os.path.exists(manifest):
       write_digits(images, seed)
-    build.build(build.BuildOptions(manifest, images, records))
+    options = build.BuildOptions(manifest, images, records)
+    # The patients are invented. By one key each build draws the same labels.
+    options.key_path.unlink(missing_ok=True)
+    pseudonyms.write_key(options.key_path, bytes(32))
+    build.build(options)
   return records
 
 

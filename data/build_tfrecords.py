@@ -16,30 +16,18 @@ headers (docs/dicom.md).
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
-import sys
-import traceback
 from collections.abc import Sequence
 
 from absl import flags
 
-from data import system_faults
+from data import command
 from data.builder import beam_options, dicom_folder, recipes, report
 from data.builder.beam_pool import BeamError
 from data.builder.build import build
 from data.builder.options import ON_BAD_IMAGE, BuildOptions
-from data.images.worker_pool import WorkerDiedError
 from data.manifest import reshape_options
 from data.manifest.reshape_options import ReshapeOptions
 from data.problems import InputError, Problem
-
-_DONE, _FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 0, 1, 2, 130, 143
-_FAULT = (
-  "This is a fault of the program, not of your command. Please report it with "
-  "the lines above and the command, less what tells a patient. Nothing was "
-  "written."
-)
 
 _OUTPUT_ALONE = "--output: Expected --from_dicom with it."
 _NO_RECORDS = "--from_dicom: Expected --output and --workers beside it only."
@@ -254,60 +242,18 @@ def _work(values: flags.FlagValues) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-  """Runs the command.
-
-  Args:
-    argv: program name and flags.
-
-  Returns:
-    The exit status: 0 done, 1 a failure, 2 bad use or bad input, 130 and 143
-    stopped by Ctrl-C and SIGTERM.
-  """
-  values = define_flags()
-  try:
-    rest = values(list(argv))[1:]
-    if rest:
-      raise flags.Error(f"Expected flags only. Received: {' '.join(rest)!r}.")
-    if values.recipe:
-      recipes.fill(values, define_flags)
-  except flags.Error as error:
-    print(f"{error}\nSee --help.", file=sys.stderr)
-    return _BAD_INPUT
-  if values.help:
-    print(f"{__doc__}\n{values.get_help()}")
-    return _DONE
-  # TensorFlow's start-up messages are of no use to who builds a data set.
-  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-  try:
-    told = _work(values)
-  except InputError as error:
-    print(error, file=sys.stderr)
-    return _BAD_INPUT
-  except (OSError, WorkerDiedError, BeamError) as error:
-    reason = str(error)
-    if isinstance(error, OSError):
-      reason = system_faults.reason(error)
-    elif isinstance(error, WorkerDiedError):
-      reason += " Try fewer --workers."
-    print(f"The build failed, nothing was written. {reason}", file=sys.stderr)
-    return _FAILED
-  except (KeyboardInterrupt, SystemExit) as stop:
-    print("Stopped, nothing was written.", file=sys.stderr)
-    return stop.code if isinstance(stop, SystemExit) else _INTERRUPTED
-  except Exception:
-    traceback.print_exc()
-    print(_FAULT, file=sys.stderr)
-    return _FAILED
-  print(told)
-  return _DONE
-
-
-def _terminate(signum, frame):
-  del signum, frame
-  # Passes through the clean-up of the build.
-  raise SystemExit(_TERMINATED)
+  """Runs the command; see `command.run`."""
+  return command.run(
+    argv,
+    define_flags(),
+    usage=__doc__,
+    check=lambda values: values.recipe and recipes.fill(values, define_flags),
+    work=_work,
+    name="The build",
+    ends="nothing was written",
+    failures=(BeamError,),
+  )
 
 
 if __name__ == "__main__":
-  signal.signal(signal.SIGTERM, _terminate)
-  sys.exit(main(sys.argv))
+  command.main(main)

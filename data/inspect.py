@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
-import traceback
 from collections.abc import Sequence
 
 from absl import flags
 
-from data import system_faults
-from data.images.worker_pool import WorkerDiedError, default_workers
+from data import command
+from data.images.worker_pool import default_workers
 from data.problems import DataError, counted
 
-_DONE, _FAILED, _BAD_INPUT, _STOPPED = 0, 1, 2, 143
 _ROOT = pathlib.Path(__file__).parents[1]
 _ROWS_PRINTED = 8
 
@@ -49,47 +46,16 @@ def define_flags() -> flags.FlagValues:
 
 
 def main(argv: Sequence[str]) -> int:
-  """Runs the command.
-
-  Args:
-    argv: program name and flags.
-
-  Returns:
-    The exit status: 0 done, whatever there is to worry about, 1 a failure, 2
-    bad use or bad input, 143 stopped.
-  """
-  values = define_flags()
-  try:
-    rest = values(list(argv))[1:]
-    if rest:
-      raise flags.Error(f"Expected flags only. Received: {' '.join(rest)!r}.")
-    if not values.help:
-      _check(values)
-  except flags.Error as error:
-    print(f"{error}\nSee --help.", file=sys.stderr)
-    return _BAD_INPUT
-  if values.help:
-    print(f"{__doc__}\n{values.get_help()}")
-    return _DONE
-  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-  try:
-    _inspect(values)
-  except DataError as error:
-    print(error, file=sys.stderr)
-    return _BAD_INPUT
-  except WorkerDiedError as error:
-    print(f"{error} Try fewer --workers.", file=sys.stderr)
-    return _FAILED
-  except OSError as error:
-    print(system_faults.reason(error), file=sys.stderr)
-    return _FAILED
-  except KeyboardInterrupt:
-    return _STOPPED
-  except Exception:
-    traceback.print_exc()
-    print("This is a fault of the program: please report it.", file=sys.stderr)
-    return _FAILED
-  return _DONE
+  """Runs the command; see `command.run`. Worries are no failure."""
+  return command.run(
+    argv,
+    define_flags(),
+    usage=__doc__,
+    check=_check,
+    work=_inspect,
+    name="The inspection",
+    ends="no page was written",
+  )
 
 
 def _check(values):
@@ -117,6 +83,7 @@ def _check(values):
 
 
 def _inspect(values):
+  """Writes the page; returns what to print."""
   from data.inspection import measured, near_duplicates, page, tables, worries
   from data.records import dataset_json
 
@@ -129,16 +96,21 @@ def _inspect(values):
   if not output:
     output = f"{os.path.normpath(values.data_dir)}.inspect.html"
   page.write(output, m, found, pairs)
-  for title, table in tables.tables(m):
-    print(f"{title}\n{table.rename_axis(None, axis=0).to_string()}\n")
-  print(f"In {output}: the same with pictures. Keep it as the records.\n")
-  print(f"{counted(len(found), 'worry')}:")
+  lines = [
+    f"{title}\n{table.rename_axis(None, axis=0).to_string()}\n"
+    for title, table in tables.tables(m)
+  ]
+  lines += [
+    f"In {output}: the same with pictures. Keep it as the records.\n",
+    f"{counted(len(found), 'worry')}:",
+  ]
   for worry in found:
-    print(f"- {worries.LEVELS[worry.level]}: {worry.text}")
+    lines.append(f"- {worries.LEVELS[worry.level]}: {worry.text}")
     more = len(worry.rows) - _ROWS_PRINTED
     rows = [*worry.rows[:_ROWS_PRINTED], *[f"and {more} more"] * (more > 0)]
     if rows:
-      print(f"    {'; '.join(rows)}")
+      lines.append(f"    {'; '.join(rows)}")
+  return "\n".join(lines)
 
 
 def _pairs(values, description):
@@ -152,13 +124,15 @@ def _pairs(values, description):
   )
   with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, "pairs.png")
-    command = [
+    arguments = [
       *(sys.executable, os.fspath(_ROOT / "run.py")),
       f"--flagfile={values.recipe}",
       f"--data_dir={values.data_dir}",
       *("--mode=pretrain", f"--train_split={split}", f"--show_pairs={path}"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+      arguments, capture_output=True, text=True, check=False
+    )
     if done.returncode:
       raise DataError(
         "Expected --recipe to make pairs of these records, as run.py "
@@ -168,11 +142,5 @@ def _pairs(values, description):
     return pathlib.Path(path).read_bytes()
 
 
-def _terminate(signum, frame):
-  del signum, frame
-  raise SystemExit(_STOPPED)
-
-
 if __name__ == "__main__":
-  signal.signal(signal.SIGTERM, _terminate)
-  sys.exit(main(sys.argv))
+  command.main(main)

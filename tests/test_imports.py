@@ -13,7 +13,7 @@ PACKAGES = ("data", "tf_micle", "flags")
 ROOMS = {
   "data": (
     "problems system_faults records manifest images sources builder demo views "
-    "batches access build_tfrecords file_views inspection inspect"
+    "batches access command build_tfrecords file_views inspection inspect"
   ),
   "tf_micle": (
     "options system views optimization encoder runs classifier contrastive "

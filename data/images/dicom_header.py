@@ -168,7 +168,7 @@ def syntax_name(syntax: UID) -> str:
 def _check_syntax(syntax: UID) -> None:
   try:
     ready = not syntax.is_compressed or get_decoder(syntax).is_available
-  except (NotImplementedError, ValueError):
+  except (NotImplementedError, ValueError):  # pydicom's, of one unknown to it.
     ready = False
   if not ready:
     raise BadImageError(

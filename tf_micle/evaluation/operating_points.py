@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
 
 import numpy as np
 from sklearn import metrics as sklearn_metrics
@@ -27,6 +26,10 @@ MISSING = (
   "Thresholds are missing: the run is of an earlier version, or had no "
   "validation (--select_by=none). Its own --mode=finetune command, given "
   "again, chooses them on validation; it trains nothing more."
+)
+_MAKE_ANEW = (
+  "Remove this file; the run's own --mode=finetune command, given again, makes "
+  "it anew and trains nothing more."
 )
 OTHER_CHECKPOINT = (
   "Thresholds, and calibration if there is one, are left out: the run's are "
@@ -222,10 +225,10 @@ def read(folder: str) -> OperatingPoints | None:
       for name in ("scale", "shift"):
         part = np.array(points.calibration[name], np.float64)
         part.reshape(len(points.class_names))
-    if not re.fullmatch(
-      r"youden|(sensitivity|specificity)=[\d.e-]+", points.rule
-    ):
+    name, _, goal = points.rule.partition("=")
+    known = name in ("sensitivity", "specificity") and 0 < float(goal) < 1
+    if points.rule != "youden" and not known:
       raise ValueError(f"the rule {points.rule}")
   except (KeyError, TypeError, ValueError, AttributeError) as error:
-    raise run_folder.damaged(path, repr(error)) from error
+    raise run_folder.damaged(path, repr(error), _MAKE_ANEW) from error
   return points

@@ -62,7 +62,7 @@ def scalars(result: dict) -> dict[str, tuple[str, str, bool]]:
   sensitivity = (
     f"Mean sensitivity at {percent(result['specificity'])} specificity",
     "The share of positives found where at least that share of negatives is "
-    "let go.",
+    "let go, by a threshold read off this very split, which flatters.",
     False,
   )
   error = (

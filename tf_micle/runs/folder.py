@@ -183,9 +183,11 @@ def read_json(path, kind=dict):
   return content
 
 
-def damaged(path, received):
+_COPY = "Copy the run's folder again, or train anew in another --model_dir."
+
+
+def damaged(path, received, remedy=_COPY):
   """Returns the error of a file of a run that is not as a run writes it."""
   return InputError(
-    f"Expected {path!r} as a run writes it. Received: {received}. Copy the "
-    "run's folder again, or train anew in another --model_dir."
+    f"Expected {path!r} as a run writes it. Received: {received}. {remedy}"
   )

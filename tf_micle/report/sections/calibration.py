@@ -43,7 +43,7 @@ def section(basis):
   ]
   fitted = (basis.result.get("operating_points") or {}).get("calibration")
   if fitted:
-    way = "one temperature"
+    way = f"one temperature, {1 / fitted['scale'][0]:.3g}"
     if basis.findings:
       way = "an intercept and a slope a finding"
     blocks.append(
