@@ -43,7 +43,9 @@ def _row(basis, line):
 
 def _known(basis, part):
   """Whether the evaluation has what an item needs."""
+  result, data_are = basis.result, basis.facts.get("data_are")
   if part == "two_sites":
-    two = basis.result.get("difference")
-    return two and not basis.result.get("paired", True)
-  return basis.result.get(part) or part == basis.facts.get("data_are")
+    return result.get("difference") and not result.get("paired", True)
+  if part == "own_splits":
+    return result.get("cohort") and data_are == "internal"
+  return result.get(part) or part == data_are
