@@ -9,7 +9,7 @@ from scipy import stats as scipy_stats
 from sklearn import metrics as sklearn_metrics
 
 from tf_micle.evaluation import evaluate as evaluation
-from tf_micle.evaluation import metrics, scoring
+from tf_micle.evaluation import evaluation_notes, metrics, scoring
 from tf_micle.evaluation import saved as saved_files
 from tf_micle.evaluation.predictions import Predictions
 from tf_micle.evaluation.summary import summary
@@ -241,6 +241,15 @@ def test_difference_is_paired():
 def test_other_items_cannot_be_compared(other, message):
   with pytest.raises(InputError, match=message):
     evaluation.check(study(), other)
+
+
+def test_a_note_of_both_levels_is_told_once():
+  notes = ["At image level a.", "b", "At patient level a.", "At image level c."]
+  assert evaluation_notes.once([*notes, "b"]) == [
+    "At image and patient level a.",
+    "b",
+    "At image level c.",
+  ]
 
 
 def test_findings_and_their_notes():

@@ -114,7 +114,7 @@ def evaluate(
   drawn = {"samples": samples, "seed": seed}
   _add_patients(result["groups"], predictions, points, drawn)
   notes += skipped
-  result["notes"] = notes
+  result["notes"] = evaluation_notes.once(notes)
   return result
 
 

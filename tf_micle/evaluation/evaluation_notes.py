@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from tf_micle.evaluation import metrics
@@ -15,6 +17,7 @@ from tf_micle.system.plurals import counted
 FEW_PATIENTS = 30
 # Absent from more resamples than this is worth a sentence.
 _OFTEN = 0.01
+_AT_LEVEL = re.compile(r"At (\w+) level ")
 
 
 def of_labels(predictions: Predictions) -> list[str]:
@@ -76,6 +79,19 @@ def of_level(
     missing = np.isnan(auroc_replicates).mean(axis=0)
     notes += _of_intervals(level, found, missing)
   return notes
+
+
+def once(notes: list[str]) -> list[str]:
+  """The notes, one that is the same at both levels told once."""
+  levels: dict[str, list[str]] = {}
+  for note in notes:
+    level = _AT_LEVEL.match(note)
+    key = note[level.end() :] if level else note
+    levels.setdefault(key, []).extend(level.groups() if level else ())
+  return [
+    f"At {' and '.join(dict.fromkeys(of))} level {key}" if of else key
+    for key, of in levels.items()
+  ]
 
 
 def _of_classes(level, labelled, auroc):

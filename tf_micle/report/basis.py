@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_micle.evaluation.predictions import Predictions, at_level
+from tf_micle.evaluation.subgroups import FEWEST
 from tf_micle.report import tables
 
 
@@ -79,6 +80,14 @@ class Basis:
     """The predictions at each level, the items' first."""
     levels = dict.fromkeys((self.unit, "patient"))
     return {level: at_level(level, self.predictions) for level in levels}
+
+  @functools.cached_property
+  def enough(self) -> dict[str, bool]:
+    """Whether a class has enough patients, with it and without, to judge."""
+    of = self.at["patient"]
+    has, known = of.positive.sum(axis=0), of.stated.sum(axis=0)
+    fewer = np.minimum(has, known - has)
+    return dict(zip(self.names, (fewer >= FEWEST).tolist()))
 
   @property
   def specificity(self) -> str:

@@ -48,7 +48,7 @@ def _tables(basis, difference):
       for key, (name, _, lower) in tables.scalars(basis.result).items()
       if key in part
     ] + [
-      _row(f"AUROC, {name}", part["auroc"][name], False)
+      _row(f"AUROC, {name}", part["auroc"][name], False, basis.enough[name])
       for name in basis.names
       if name in part.get("auroc", {})
     ]
@@ -58,8 +58,10 @@ def _tables(basis, difference):
   return blocks
 
 
-def _row(name, entry, lower_is_better):
+def _row(name, entry, lower_is_better, enough=True):
   said = tables.verdict(entry, lower_is_better=lower_is_better)
+  if not enough:
+    said = "too few patients to say"
   kind = said.split(":")[0] if ":" in said else "open"
   verdict = Cell(said, css=f"verdict {kind}")
   return [name, tables.measured(entry, signed=True), verdict]

@@ -109,7 +109,7 @@ def _left_out(items):
   if items.task == "multi_label":
     uncertain = (items.labels == -1).any(axis=1) & ~stated
   several = items.unit != "image" and items.task == "multi_class"
-  none = "without a label" + ", or of several" * several
+  none = "without a known label" + ", or of several" * several
   return {
     "uncertain only": int(uncertain.sum()),
     none: int((~stated & ~uncertain).sum()),
@@ -122,6 +122,6 @@ def _table(basis):
     counts = [*_left_out(at).values(), int(at.stated.any(axis=1).sum())]
     cells = [tables.part_of(count, len(at)) for count in counts]
     rows.append([f"{level.capitalize()}s", f"{len(at):,}", *cells])
-  none = "No label" + ", or several" * (not basis.findings)
+  none = "No known label" + ", or several" * (not basis.findings)
   columns = ["Level", "Given", "Uncertain only", none, "Scored"]
   return Table("Flow", columns, rows)

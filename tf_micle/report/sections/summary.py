@@ -67,20 +67,24 @@ def _decisions(basis):
     for name, one in rates[:_MOST]
   ]
   if len(rates) > _MOST:
-    lines.append(f"{len(rates) - _MOST} more are in the tables.")
+    more = counted(len(rates) - _MOST, basis.kind)
+    lines.append(f"In the tables: {more} more.")
   return lines
 
 
 def _calibration(basis):
-  """Names the classes whose slope is surely not 1."""
+  """Names the classes whose slope is surely not 1, of enough patients."""
   if basis.result["patient"]["labelled"] < FEW_PATIENTS:
     return []
+  enough = basis.enough
   found = {"too extreme": [], "not extreme enough": []}
   for name, one in basis.result["patient"]["calibration"].items():
     low, high = one["slope"]["low"], one["slope"]["high"]
-    if low is not None and high < 1:
+    if low is None or not enough[name]:
+      continue
+    if high < 1:
       found["too extreme"].append(name)
-    elif low is not None and low > 1:
+    elif low > 1:
       found["not extreme enough"].append(name)
   return [
     f"Its probabilities are {what} for {', '.join(names)} (calibration slope)."
