@@ -97,7 +97,7 @@ def plan(pick, data, seen, problems):
 
 
 def _settle_probe(options, train_steps):
-  """Replaces what means half of the steps; a frozen encoder has no two phases."""
+  """Replaces what means half of the steps; a frozen encoder has one phase."""
   if options.fine_tune_after_block == 4:
     return dataclasses.replace(options, linear_probe_steps=0, encoder_rate=1.0)
   if options.linear_probe_steps < 0:
