@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -16,7 +17,7 @@ import tensorflow_datasets as tfds
 from build_site import Site, patients, write_images
 
 from data.builder import conversion
-from data.records import dataset_json
+from data.records import cohort, dataset_json
 from data.sources import bag_source, image_table
 
 
@@ -100,6 +101,47 @@ def test_metadata_columns_are_kept_as_they_are(site):
   bags = tfds.builder_from_directory(site.output).as_dataset(split="train")
   seen = [list(bag["images"]["metadata"]["site"].numpy()) for bag in bags]
   assert sorted(seen) == [[b"north"], [b"north", b"south"]]
+
+
+def test_a_split_tells_from_how_many_rows_and_of_whom_it_is(site):
+  site.write(
+    "image,patient_id,edema,site,split",
+    ["a.png", "p1", "1", "north", "train"],
+    ["b.png", "p1", "1", "south", "train"],
+    ["c.png", "p1", "1", "", "train"],
+    ["d.png", "p2", "0", "north", "train"],
+    ["e.png", "p3", "-1", "north", "train"],
+    ["f.png", "p4", "1", "", "test"],
+  )
+  (site.images / "c.png").unlink()
+  (site.images / "d.png").write_bytes(b"no image")
+  flags = {"label_columns": "edema", "metadata_columns": "site"}
+  assert site.run(on_bad_image="skip", **flags) == 0
+  description = dataset_json.load(site.output)
+  train = description.splits["train"]
+  assert (train.patients, train.images) == (2, 3)
+  assert train.cohort == cohort.SplitCohort(
+    rows=5,
+    row_patients=3,
+    rejected={"missing image file": 1, "unreadable image file": 1},
+    label_patients={"edema": 1},
+    metadata_patients={"site": {"north": 2, "south": 1}},
+  )
+  source = bag_source.bag_tfrecords(site.output, "test+train")
+  assert source.cohort["scored"] == ["test", "train"]
+  test = source.cohort["splits"]["test"]
+  assert (test["cohort"]["rows"], test["patients"]) == (1, 1)
+  # Records of an earlier version, without the counts.
+  path = site.output / dataset_json.FILE_NAME
+  content = json.loads(path.read_text())
+  for split in content["splits"].values():
+    del split["cohort"]
+  path.write_text(json.dumps(content, indent=2) + "\n")
+  earlier = bag_source.bag_tfrecords(site.output, "test")
+  assert earlier.cohort["splits"]["train"]["cohort"] is None
+  assert dataset_json.to_json(dataset_json.load(site.output)) == (
+    path.read_text()
+  )
 
 
 def test_metadata_that_could_name_a_patient_is_refused(site, capsys):

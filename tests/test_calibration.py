@@ -151,7 +151,7 @@ def test_bands_are_round_the_curves_and_as_naive_ones():
   # The same resamples, by repeating images.
   random = np.random.default_rng(0)
   patients, of = np.unique(items.patient_id, return_inverse=True)
-  roc, pr = [], []
+  roc, pr, benefit = [], [], []
   for _ in range(60):
     drawn = random.integers(len(patients), size=len(patients))
     index = np.concatenate([np.flatnonzero(of == one) for one in drawn])
@@ -164,6 +164,8 @@ def test_bands_are_round_the_curves_and_as_naive_ones():
     )
     # Recall falls: the last that is enough is that of the highest threshold.
     pr.append(precision[np.flatnonzero(recall >= 0.5 - 1e-12)[-1]])
+    drawn = curves.net_benefit(items.labels[index], items.probabilities[index])
+    benefit.append(drawn[1][1][29])
   low, high = found["pr"][1]
   place = np.flatnonzero(np.isclose(bands.GRID, 0.5))[0]
   expected = np.quantile(pr, [0.025, 0.975])
@@ -173,6 +175,9 @@ def test_bands_are_round_the_curves_and_as_naive_ones():
   low, high = found["roc"][1]
   np.testing.assert_allclose([low[at], high[at]], expected, atol=1e-9)
   assert np.isnan(found["roc"][3][0]).all()  # Nobody has this class.
+  low, high = bands.net_benefit(items, samples=60, seed=0)[1]
+  expected = np.quantile(benefit, [0.025, 0.975])
+  np.testing.assert_allclose([low[29], high[29]], expected)
 
   ((low, high),) = bands.reliability(items, samples=60, seed=0)
   _, observed, count = curves.reliability(items.labels, items.probabilities)

@@ -16,6 +16,7 @@ from tf_micle.evaluation.predictions import Predictions
 from tf_micle.report import model_card, paper_files
 from tf_micle.report import page as report_page
 from tf_micle.report.basis import Basis, WrongCase
+from tf_micle.report.sections import cohort, flow
 
 NAN = np.nan
 HOSTILE = (
@@ -209,6 +210,8 @@ def test_an_interval_of_no_width_is_exact_or_marked(page):
     probabilities=np.eye(3)[np.repeat(truth, 3)],
   )
   result, shown = page(predictions)
+  # Told once, under the first table that has the mark.
+  assert shown.text.count("‡ No width: the resamples agree") == 1
   table = shown.text.split("By class Each")[-1].split("ROC and precision")[0]
   row = table.split("class0")[1].split("class1")[0]
   assert (
@@ -218,7 +221,6 @@ def test_an_interval_of_no_width_is_exact_or_marked(page):
       "1.000 0.025 to 1.000, exact"
     ).split()
   )
-  assert "‡ No width: the resamples agree" in table
   # Six patients: 0.025 ** (1 / 6) = 0.5407. A card, two levels, two groups.
   assert shown.text.count("0.541 to 1.000, exact") == 5
   _, wide = page(multi_class(n=300))
@@ -278,6 +280,10 @@ def test_tables_and_figures_go_into_files_for_a_paper(tmp_path):
   # A spreadsheet does not run it.
   assert rows[0]["Class"] == "'=1+1"
   assert rows[0]["Sensitivity, 95% interval"] == f"{entry['value']:.3f}"
+  for end in ("low", "high"):
+    text = rows[0][f"Sensitivity, 95% interval ({end})"]
+    assert text == f"{entry[end]:.3f}"
+  assert rows[0]["Sensitivity, 95% interval (method)"] == "bootstrap"
   assert rows[0]["Sensitivity, 95% interval (counts)"] == (
     f"{entry['numerator']} of {entry['denominator']}"
   )
@@ -304,7 +310,7 @@ def test_tables_and_figures_go_into_files_for_a_paper(tmp_path):
 def test_the_cohort_counts_who_counts(page):
   predictions = findings()
   _, shown = page(predictions)
-  text = shown.text.split("Flow and cohort From")[1]
+  text = shown.text.split("Flow From the records")[1]
   labels = predictions.labels
   stated = np.isin(labels, (0, 1)).any(axis=1)
   uncertain = (labels == -1).any(axis=1) & ~stated
@@ -312,3 +318,55 @@ def test_the_cohort_counts_who_counts(page):
   counts = [f"{count} of 60" for count in (uncertain.sum(), none, stated.sum())]
   assert f"Bags 60 {' '.join(counts)}" in text
   assert "Bags a patient, median (range) 2 (2 to 2)" in text
+
+
+def test_the_flow_begins_at_the_manifest_and_the_table_is_of_all_splits():
+  predictions = findings()
+
+  def split(patients, images, rows, rejected, counted=True):
+    counts = {
+      "rows": rows,
+      "row_patients": patients + 1,
+      "rejected": rejected,
+      "label_patients": {"edema": patients // 2},
+      "metadata_patients": {"sex": {"": 1, "F": patients - 1}},
+    }
+    return {
+      "patients": patients,
+      "bags": images,
+      "images": images,
+      "labelled_images": images - 1,
+      "label_counts": {"edema": {"1": 5, "0": 6, "-1": 2, "missing": 1}},
+      "bag_sizes": {1: images},
+      "cohort": counts if counted else None,
+    }
+
+  result = evaluation.evaluate(predictions, samples=20)
+  for counted in (True, False):
+    rejected = {"missing image file": 3}
+    splits = {
+      "train": split(100, 200, 203, rejected, counted),
+      "test": split(30, 62, 62, {}, counted),
+    }
+    result["cohort"] = {"scored": ["test"], "splits": splits}
+    basis = Basis(result, predictions)
+    blocks = flow.section(basis).blocks
+    words = blocks[1].figures[0].charts[0].alt
+    assert ("Manifest: 265 rows of 132 patients" in words) == counted
+    assert ("Rejected: 3 rows\n3 missing image file" in words) == counted
+    assert ("an earlier version built these" in blocks[0].text) != counted
+    # 60 of the split's 62 images were given to the model.
+    assert "Other splits: 200 images of 100 patients" in words
+    assert "In damaged records\n2 images" in words
+    assert "This split: 60 images in 60 bags of 30 patients" in words
+    table = cohort.section(basis).blocks[1]
+    rows = {row[0].text: row[1:] for row in table.cells}
+    assert list(table.columns) == ["", "train", "test"]
+    assert [cell.text for cell in rows["Patients"]] == ["100", "30"]
+    label = rows["Label: edema"][1]
+    if counted:
+      assert (label.text, label.detail) == ("15", "50%")
+      assert label.meaning == "images: 5 of 11, 2 uncertain"
+      assert rows["sex: (not stated)"][0].text == "1"
+    else:
+      assert (label.text, label.detail) == ("5 of 11, 2 uncertain", "images")

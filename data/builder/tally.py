@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from data.manifest.rows import ManifestRow
+from data.records.cohort import SplitCohort
 from data.records.dataset_json import (
   ImageSizes,
   SplitDescription,
@@ -53,10 +55,15 @@ class SplitTally:
     patients: pseudonyms of the patients so far.
   """
 
-  def __init__(self, task: str, class_names: tuple[str, ...]):
-    """Begins at zero."""
+  def __init__(
+    self, task: str, class_names: tuple[str, ...], columns: tuple[str, ...] = ()
+  ):
+    """Begins at zero; `columns` are those of the metadata."""
     self._multi_label = task == "multi_label"
     self._class_names = class_names
+    self._columns = columns
+    # Patients of each label and of each value, {(column or None, it): ...}.
+    self._with = collections.defaultdict(set)
     self.patients: set[str] = set()
     self._bag_sizes = collections.Counter()
     self._labelled = 0
@@ -66,26 +73,43 @@ class SplitTally:
     else:
       self._counts = dict.fromkeys(class_names, 0)
 
-  def add(self, patient: str, labels: list) -> None:
-    """Counts a bag: its patient's pseudonym, and one label an image."""
+  def add(self, patient: str, rows: Sequence[ManifestRow]) -> None:
+    """Counts a bag: its patient's pseudonym, and a row an image."""
     self.patients.add(patient)
-    self._bag_sizes[len(labels)] += 1
-    for label in labels:
+    self._bag_sizes[len(rows)] += 1
+    for row in rows:
+      for value in zip(self._columns, row.metadata):
+        self._with[value].add(patient)
+      label = row.label
       if self._multi_label:
         self._labelled += not all(math.isnan(value) for value in label)
         for name, value in zip(self._class_names, label):
           self._counts[name][_VALUE_NAMES.get(value, "missing")] += 1
+          if value == 1:
+            self._with[None, name].add(patient)
       elif label is not None:
         self._labelled += 1
         self._counts[label] += 1
+        self._with[None, label].add(patient)
 
   @property
   def images(self) -> int:
     """Images counted so far."""
     return sum(size * bags for size, bags in self._bag_sizes.items())
 
-  def describe(self, shards: Sequence[Shard]) -> SplitDescription:
-    """Returns the counts, given the files that were written."""
+  def describe(
+    self,
+    shards: Sequence[Shard],
+    given: Iterable[tuple[str, Sequence[ManifestRow]]],
+    rejected: Mapping[int, tuple[str, str]],
+  ) -> SplitDescription:
+    """Returns the counts.
+
+    Args:
+      shards: the files that were written.
+      given: (patient, rows) of each bag of the split, before any was left out.
+      rejected: as `Writing.rejected`.
+    """
     return SplitDescription(
       patients=len(self.patients),
       bags=sum(self._bag_sizes.values()),
@@ -98,6 +122,27 @@ class SplitTally:
       patient_digest=patient_digest(self.patients),
       shard_bags=tuple(shard.bags for shard in shards),
       shard_images=tuple(shard.images for shard in shards),
+      cohort=self._cohort(given, rejected),
+    )
+
+  def _cohort(self, given, rejected) -> SplitCohort:
+    patients, rows = set(), set()
+    for patient, of_bag in given:
+      patients.add(patient)
+      rows.update(row.row for row in of_bag)
+    kinds = [kind for row, (kind, _) in rejected.items() if row in rows]
+    found = {key: len(of) for key, of in sorted(self._with.items(), key=str)}
+    return SplitCohort(
+      rows=len(rows),
+      row_patients=len(patients),
+      rejected=dict(sorted(collections.Counter(kinds).items())),
+      label_patients={
+        name: found.get((None, name), 0) for name in self._class_names
+      },
+      metadata_patients={
+        column: {v: n for (c, v), n in found.items() if c == column}
+        for column in self._columns
+      },
     )
 
 

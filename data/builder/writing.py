@@ -89,8 +89,10 @@ class Writing:
     options, manifest = self._options, self._manifest
     name = options.dataset_name
     writers = {s: shards.SplitWriter(folder, name, s) for s in self._plan}
+    columns = manifest.columns.stored_metadata()
     tallies = {
-      s: SplitTally(manifest.task, manifest.class_names) for s in self._plan
+      split: SplitTally(manifest.task, manifest.class_names, columns)
+      for split in self._plan
     }
     if isinstance(self._pool, BeamPool):
       written = self._write_by_beam(folder / "parts")
@@ -110,7 +112,7 @@ class Writing:
       name,
       manifest.task,
       manifest.class_names,
-      manifest.columns.stored_metadata(),
+      columns,
       writers,
     )
     dataset_json.save_patients(
@@ -123,7 +125,11 @@ class Writing:
       task=manifest.task,
       class_names=manifest.class_names,
       splits={
-        split: tally.describe(writers[split].shards)
+        split: tally.describe(
+          writers[split].shards,
+          ((b.patient, b.rows) for bags in self._plan[split] for b in bags),
+          self.rejected,
+        )
         for split, tally in tallies.items()
       },
       image_sizes=self._images.describe(),
@@ -208,7 +214,7 @@ class Writing:
         self.rejected[row.row] = "damaged image", outcome.reason
       else:
         self._images.add(outcome, row.row)
-        kept.append(row.label)
+        kept.append(row)
     if kept:
       tally.add(bag.patient, kept)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from data.problems import DataError
+from data.records.cohort import SplitCohort
 
 FILE_NAME = "dataset.json"
 PATIENTS_FILE_NAME = "patients.csv"
@@ -45,6 +46,7 @@ class SplitDescription:
     shard_images: number of images in each file; as `shard_bags`.
     patient_digest: SHA-256, hexadecimal, over the sorted pseudonyms of the
       patients, each followed by a newline.
+    cohort: who it is of; None where it was not written down.
   """
 
   patients: int
@@ -58,6 +60,7 @@ class SplitDescription:
   patient_digest: str
   shard_bags: tuple[int, ...] = ()
   shard_images: tuple[int, ...] = ()
+  cohort: SplitCohort | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,9 +115,8 @@ def to_json(description: DatasetDescription) -> str:
   """Returns the text of `dataset.json`."""
   content = dataclasses.asdict(description)
   for split in content["splits"].values():
-    # As it was written before these counts were.
-    for name in ("shard_bags", "shard_images"):
-      if not split[name]:
+    for name in ("shard_bags", "shard_images", "cohort"):
+      if not split[name]:  # As it was written before these counts were.
         del split[name]
   return json.dumps(content, indent=2) + "\n"
 
@@ -254,6 +256,7 @@ def _from_json(content: Any, path: Path) -> DatasetDescription:
           "shard_bytes": tuple(split["shard_bytes"]),
           "shard_bags": tuple(split.get("shard_bags", ())),
           "shard_images": tuple(split.get("shard_images", ())),
+          "cohort": SplitCohort.read(split.get("cohort")),
         }
       )
       for name, split in content["splits"].items()

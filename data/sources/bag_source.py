@@ -8,7 +8,7 @@ from typing import Callable
 
 import tensorflow as tf
 
-from data.records import bag_records, dataset_json
+from data.records import bag_records, cohort, dataset_json
 from data.sources import damaged_records
 
 # Shards read at a time.
@@ -39,6 +39,7 @@ class BagSource:
       (), `image` string (m,) (encoded), `row` int64 (m,), `metadata/<column>`
       string (m,), and `label` int64 (m,), -1 where unknown, or `labels` float32
       (m, classes), NaN where unknown and -1 where uncertain.
+    cohort: of all splits, as `cohort.of_splits` has it; None: not known.
   """
 
   name: str
@@ -54,6 +55,7 @@ class BagSource:
   patients: Callable[[], tuple[str, ...]]
   patients_known: bool
   read: Callable[..., tf.data.Dataset]
+  cohort: dict | None = None
 
   @property
   def label_key(self):
@@ -115,6 +117,7 @@ def bag_tfrecords(data_dir, split, *, skip_damaged=False):
       schema,
       lambda shard: tf.data.TFRecordDataset(tf.gather(paths, shard)),
     ),
+    cohort=cohort.of_splits(description, names),
   )
   return _sound_part(source, paths, schema) if skip_damaged else source
 

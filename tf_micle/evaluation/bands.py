@@ -1,4 +1,4 @@
-"""Bands of ROC, precision-recall and reliability, by resampling patients.
+"""Bands of curves, by resampling patients.
 
 Each band is of one point of the axis at a time; a whole curve lies inside its
 bands less often.
@@ -79,6 +79,46 @@ def reliability(
     observed, items.patient_id, samples=samples, seed=seed
   )["observed"]
   return list(zip(*bootstrap.interval(drawn, intervals.LEVEL)))
+
+
+def net_benefit(
+  items: Predictions, *, samples: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+  """95% bands of the model's curve of `curves.net_benefit`.
+
+  Args:
+    items, samples, seed: as in `bands`.
+
+  Returns:
+    (low, high), (99,) each, of each class.
+  """
+  items = items.take(items.stated.any(axis=1))
+  odds = curves.THRESHOLDS / (1 - curves.THRESHOLDS)
+  ranked = []
+  for c in range(len(items.class_names)):
+    truth, score, known = metrics.binary(items.labels, items.probabilities, c)
+    order = np.argsort(-score, kind="stable")
+    # How many are called at each threshold: the first ones.
+    called = np.searchsorted(-score[order], -curves.THRESHOLDS, side="right")
+    ranked.append((truth[order], np.flatnonzero(known)[order], called))
+
+  def of_resamples(weights):
+    found = []
+    for truth, order, called in ranked:
+      own = weights[:, order]  # (B, n)
+      hits, alarms = (
+        np.pad(np.cumsum(own * of, axis=1), ((0, 0), (1, 0)))[:, called]
+        for of in (truth, ~truth)
+      )
+      total = own.sum(axis=1, keepdims=True)
+      found.append(metrics.ratio(hits - alarms * odds, total))
+    return {"net benefit": np.stack(found, axis=1)}  # (B, C, 99)
+
+  drawn = bootstrap.replicates(
+    of_resamples, items.patient_id, samples=samples, seed=seed
+  )["net benefit"]
+  low, high = bootstrap.interval(drawn, intervals.LEVEL)
+  return list(zip(low, high))
 
 
 def _curves(weights, truth, order, ends):

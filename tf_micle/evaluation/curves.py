@@ -10,6 +10,9 @@ import sklearn.metrics
 
 from tf_micle.evaluation import metrics
 
+# Of decision curves.
+THRESHOLDS = np.arange(1, 100) / 100
+
 
 def roc_points(labels, probabilities) -> list[tuple | None]:
   """ROC curve of each class: (fpr, tpr) arrays; None where not defined."""
@@ -45,7 +48,7 @@ def net_benefit(labels, probabilities) -> list[tuple | None]:
     acting where the probability is at least the threshold t, and of acting
     always.
   """
-  at = np.arange(1, 100) / 100
+  at = THRESHOLDS
   odds = at / (1 - at)
 
   def curve(truth, score):

@@ -98,12 +98,11 @@ def run(mode, strategy, data, problems, *, own_data):
     points=network.points,
     show_progress=True,
   )
-  result["notes"] = [
-    *_notes(source, table, tuned),
-    *network.no_points,
-    *result["notes"],
-  ]
+  notes = [*_notes(source, table, tuned), *network.no_points]
+  result["notes"] = list(dict.fromkeys([*notes, *result["notes"]]))
   result["warnings"] = warnings
+  if source.cohort:
+    result["cohort"] = source.cohort
   result["provenance"] = {
     **provenance.facts(source, strategy),
     **provenance.software(),

@@ -25,6 +25,7 @@ class Cell:
     style: CSS of this cell alone.
     css: its class.
     title: told where a pointer rests on it.
+    ends: of an interval in `detail`: (low, high, method) as texts.
   """
 
   text: str
@@ -37,6 +38,7 @@ class Cell:
   style: str = ""
   css: str = ""
   title: str = ""
+  ends: tuple[str, str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

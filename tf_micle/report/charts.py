@@ -28,8 +28,8 @@ COLORS = (
 )
 _SOLID, _DASHED, _DOTTED, _BOTH = (), (5, 1.6), (1.4, 1.2), (5, 1.4, 1.4, 1.4)
 DASHES = (_SOLID, _DASHED, _BOTH, _SOLID, _DASHED, _SOLID, _DOTTED)
-_GRAY, _INK = "#8a929b", "#333a42"
-_STYLE = {
+GRAY, INK = "#8a929b", "#333a42"
+STYLE = {
   # Text stays text; the first of these that the reader's machine has is used.
   "svg.fonttype": "none",
   # Equal charts are equal files.
@@ -38,13 +38,13 @@ _STYLE = {
   "font.sans-serif": ["Helvetica Neue", "Segoe UI", "Arial", "DejaVu Sans"],
   "path.simplify": True,
   "path.simplify_threshold": 0.25,
-  "axes.edgecolor": _GRAY,
-  "axes.labelcolor": _INK,
+  "axes.edgecolor": GRAY,
+  "axes.labelcolor": INK,
   "axes.linewidth": 0.7,
   "axes.spines.right": False,
   "axes.spines.top": False,
-  "xtick.color": _INK,
-  "ytick.color": _INK,
+  "xtick.color": INK,
+  "ytick.color": INK,
   "xtick.major.width": 0.7,
   "ytick.major.width": 0.7,
   "grid.color": "#e7eaee",
@@ -81,15 +81,15 @@ def roc(curves: list[Curve], specificity: float, *, small: bool = False) -> str:
     specificity: in [0, 1], marked by a dotted line.
     small: a chart of 2 inches with one to three curves, not of 4.
   """
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     figure, axes = _square(small)
-    axes.plot([0, 1], [0, 1], color=_GRAY, linewidth=0.8)
+    axes.plot([0, 1], [0, 1], color=GRAY, linewidth=0.8)
     mark = 1 - specificity
-    axes.axvline(mark, color=_GRAY, linewidth=0.9, linestyle=(0, (1, 2)))
+    axes.axvline(mark, color=GRAY, linewidth=0.9, linestyle=(0, (1, 2)))
     _draw(axes, curves, small, drawstyle="default")
     axes.set_xlabel("1 − specificity")
     axes.set_ylabel("Sensitivity")
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def precision_recall(curves: list[Curve], *, small: bool = False) -> str:
@@ -99,13 +99,13 @@ def precision_recall(curves: list[Curve], *, small: bool = False) -> str:
     curves: of (recall, precision), recall falling.
     small: as in `roc`.
   """
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     figure, axes = _square(small)
     # Steps, as average precision sums them.
     _draw(axes, curves, small, drawstyle="steps-post")
     axes.set_xlabel("Recall (sensitivity)")
     axes.set_ylabel("Precision (PPV)")
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def net_benefit(curves: list[Curve], *, small: bool = False) -> str:
@@ -115,17 +115,19 @@ def net_benefit(curves: list[Curve], *, small: bool = False) -> str:
     curves: of (threshold, net benefit).
     small: as in `roc`.
   """
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     figure, axes = _square(small)
-    axes.axhline(0, color=_GRAY, linewidth=0.8)
+    axes.axhline(0, color=GRAY, linewidth=0.8)
     _draw(axes, curves, small, drawstyle="default")
-    top = max([0.05, *(float(np.max(curve.y)) for curve in curves)]) * 1.08
+    tops = [curve.y for curve in curves]
+    tops += [np.nan_to_num(curve.band[2]) for curve in curves if curve.band]
+    top = max(0.05, *map(np.max, tops)) * 1.08
     axes.set_ylim(-0.3 * top, top)
     axes.set_yticks([0, round(top / 2, 2), round(top, 2)])
     axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("Threshold probability")
     axes.set_ylabel("Net benefit")
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def reliability(
@@ -149,10 +151,10 @@ def reliability(
     color: of points and bars.
     small: as in `roc`.
   """
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     figure, axes = _square(small, below=0.24)
     full = count > 0
-    axes.plot([0, 1], [0, 1], color=_GRAY, linewidth=0.8)
+    axes.plot([0, 1], [0, 1], color=GRAY, linewidth=0.8)
     axes.plot(confidence[full], observed[full], color=color, linewidth=1)
     if band is not None:
       ends = (end[full] for end in band)
@@ -175,7 +177,7 @@ def reliability(
     size = 6.5 if small else 8.5
     bars.tick_params(labelsize=size, length=2, pad=2)
     bars.set_xlabel(names[0], fontsize=size + 0.5)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def efficiency(
@@ -192,7 +194,7 @@ def efficiency(
       not known, in the order of COLORS.
     name: of the score's axis.
   """
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     figure = Figure(figsize=(4.1, 3.4))
     axes = figure.add_axes([0.16, 0.15, 0.82, 0.82])
     axes.set_xscale("log")
@@ -210,7 +212,7 @@ def efficiency(
     axes.set_ylabel(name, fontsize=9)
     axes.grid(True)
     axes.set_axisbelow(True)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def source(svg: str) -> str:
@@ -260,7 +262,8 @@ def _draw(axes, curves, small, drawstyle):
     )
 
 
-def _svg(figure):
+def to_svg(figure: Figure) -> str:
+  """A figure as SVG text; equal figures give equal text."""
   file = io.StringIO()
   # Without a date and a creator: equal charts are equal files.
   nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))

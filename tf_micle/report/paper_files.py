@@ -53,7 +53,11 @@ def _write_table(path, table):
   kept = []  # (name, texts)
   for name, cells in zip(table.columns, columns):
     kept.append((name, [cell.text for cell in cells]))
-    if any(cell.detail for cell in cells):
+    if any(cell.ends for cell in cells):
+      ends = zip(*(cell.ends or ("", "", "") for cell in cells))
+      for what, texts in zip(("low", "high", "method"), ends):
+        kept.append((f"{name} ({what})", texts))
+    elif any(cell.detail for cell in cells):
       kept.append((f"{name} (detail)", [cell.detail for cell in cells]))
     if kept[1:] and any(cell.meaning for cell in cells):
       kept.append((f"{name} (counts)", [cell.meaning for cell in cells]))

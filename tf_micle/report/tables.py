@@ -105,16 +105,17 @@ def measured(
   if value is None:
     return Cell(UNDEFINED, undefined=True)
   known = low is not None and high is not None
-  detail = "no interval"
+  detail, ends = "no interval", ("", "", "")
   if known:
-    ends = (number(end, signed=signed) for end in (low, high))
-    method = f", {entry['method']}" if "method" in entry else ""
-    detail = " to ".join(ends) + method
+    texts = [number(end, signed=signed) for end in (low, high)]
+    detail = " to ".join(texts) + ", exact" * ("method" in entry)
+    ends = (*texts, entry.get("method", "bootstrap"))
   low, high = (low, high) if known else (value, value)
   places = {"low": low, "width": high - low, "value": value}
   return Cell(
     number(value, signed=signed),
     detail,
+    ends=ends,
     no_width=intervals.has_no_width(entry),
     bar={k: round(100 * v, 1) for k, v in places.items()} if bar else None,
   )

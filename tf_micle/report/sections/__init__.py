@@ -11,6 +11,7 @@ from tf_micle.report.sections import (
   confusion,
   curves,
   decisions,
+  flow,
   groups,
   methods,
   net_benefit,
@@ -22,6 +23,7 @@ from tf_micle.report.sections import (
 
 _ORDER = (
   summary,
+  flow,
   cohort,
   numbers,
   comparison,

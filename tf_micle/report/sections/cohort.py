@@ -1,4 +1,4 @@
-"""Section of the cohort: from what was given to what counts, and who it is."""
+"""Section of the cohort: who the patients are, a paper's first table."""
 
 from __future__ import annotations
 
@@ -9,42 +9,83 @@ from tf_micle.report.blocks import Cell, Heading, Section, Table, Text
 
 # More values than this are no groups of people.
 _MOST_VALUES = 20
-_WORDS = (
-  "From what the split holds to what counts, at each level. Rows that the "
-  "builder rejected never came here: they are in rejected.csv beside the data."
+_BY_SPLIT = (
+  "All splits of the data set; scored here: {}. A patient counts in each row "
+  "that any of their images is of, so such rows may add up to more than all. "
+  "Shares are of the patients of the split."
+)
+_IMAGES_ONLY = (
+  " An earlier version built these records: labels are counted in images."
 )
 
 
 def section(basis):
   """Returns the `Section`."""
-  blocks = [Text(_WORDS), _flow(basis), Heading("Who they are")]
-  blocks += [_people(basis), *_size(basis)]
-  return Section("cohort", "Flow and cohort", "Cohort", blocks)
+  blocks, cohort = [], basis.result.get("cohort")
+  if cohort:
+    known = all(one["cohort"] for one in cohort["splits"].values())
+    words = _BY_SPLIT.format(", ".join(cohort["scored"]))
+    blocks += [Text(words + _IMAGES_ONLY * (not known)), _by_split(cohort)]
+  if not cohort or not known:
+    blocks += [Heading("In this split, by patient"), _people(basis)]
+  return Section("cohort", "Cohort", "Cohort", blocks + _size(basis))
 
 
-def _flow(basis):
-  rows = []
-  for level, at in basis.at.items():
-    stated = at.stated.any(axis=1)
-    uncertain = np.zeros(len(at), bool)
-    if basis.findings:
-      uncertain = (at.labels == -1).any(axis=1) & ~stated
-    given = len(at)
-    counts = [uncertain.sum(), (~stated & ~uncertain).sum(), stated.sum()]
-    cells = [tables.part_of(int(count), given) for count in counts]
-    rows.append([f"{level.capitalize()}s", f"{given:,}", *cells])
-  columns = [
-    "Level",
-    "Given",
-    "Uncertain only",
-    "No label, or several",
-    "Scored",
-  ]
-  return Table("Flow", columns, rows)
+def _by_split(cohort):
+  """A paper's first table, as the builder counted it."""
+  splits = list(cohort["splits"].values())
+  rows = {
+    "Patients": [f"{one['patients']:,}" for one in splits],
+    "Bags": [f"{one['bags']:,}" for one in splits],
+    "Images": [f"{one['images']:,}" for one in splits],
+    "Images a bag, median (range)": [_sizes(one) for one in splits],
+    "Labelled images": [
+      _share(one["labelled_images"], one["images"]) for one in splits
+    ],
+  }
+  for name in splits[0]["label_counts"]:
+    rows[f"Label: {name}"] = [_labelled(one, name) for one in splits]
+  if all(one["cohort"] for one in splits):
+    found = [one["cohort"]["metadata_patients"] for one in splits]
+    for column in found[0]:
+      values = sorted({value for one in found for value in one[column]})
+      for value in values if len(values) <= _MOST_VALUES else ():
+        rows[f"{column}: {value or '(not stated)'}"] = [
+          _share(own[column].get(value, 0), one["patients"])
+          for own, one in zip(found, splits)
+        ]
+    rows["Rows of the manifest"] = [
+      f"{one['cohort']['rows']:,}" for one in splits
+    ]
+    rows["Rejected rows"] = [
+      f"{sum(one['cohort']['rejected'].values()):,}" for one in splits
+    ]
+  lines = [[name, *cells] for name, cells in rows.items()]
+  return Table("Cohort, by split", ["", *cohort["splits"]], lines)
+
+
+def _sizes(split):
+  sizes = {int(size): bags for size, bags in split["bag_sizes"].items()}
+  each = np.repeat(list(sizes), list(sizes.values()))
+  return f"{np.median(each):g} ({each.min()} to {each.max()})"
+
+
+def _labelled(split, name):
+  """Patients with the label, and images."""
+  count, more = split["label_counts"][name], ""
+  if not isinstance(count, int):
+    more = f" of {count['1'] + count['0']:,}, {count['-1']:,} uncertain"
+    count = count["1"]
+  images = f"{count:,}{more}"
+  if not split["cohort"]:
+    return Cell(images, "images")
+  patients = split["cohort"]["label_patients"][name]
+  share = tables.percent(round(patients / split["patients"], 3))
+  return Cell(f"{patients:,}", share, f"images: {images}")
 
 
 def _people(basis):
-  """A paper's first table, of the patients of this split."""
+  """The same of the patients of this split, from what was scored."""
   at, items = basis.at["patient"], basis.predictions
   total = len(at)
   _, sizes = np.unique(items.patient_id, return_counts=True)

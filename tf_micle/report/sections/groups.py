@@ -42,7 +42,7 @@ def section(basis):
       f"between them need not come from the group.{mark}"
     )
   ]
-  for column, values in groups.items():
+  for place, (column, values) in enumerate(groups.items()):
     rows = [
       [
         f"{value} †" if group["patients"] < FEW_PATIENTS else value,
@@ -58,7 +58,7 @@ def section(basis):
       Heading(column),
       Table(label, columns, rows, "groups"),
       Heading(f"{column}, per patient"),
-      Text(_BY_PATIENT.format(basis.kind)),
+      *([Text(_BY_PATIENT.format(basis.kind))] if place == 0 else []),
       _by_patient(basis, column, values),
     ]
   return Section("groups", "By group", "By group", blocks)
