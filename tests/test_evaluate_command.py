@@ -105,6 +105,10 @@ def test_the_metrics_are_scikit_learns_of_the_predictions(
     else:
       assert value is None
   assert result["patient"]["items"] == description.splits["test"].patients
+  assert result["provenance"]["data_are"] == "internal"
+  assert result["cohort"]["scored"] == ["test"]
+  counted = result["cohort"]["splits"]["test"]
+  assert counted["cohort"]["rows"] == counted["images"] == len(rows)
   page = (tuned / "eval" / "test" / "report.html").read_text()
   assert f"{top1:.3f}" in page
 

@@ -248,6 +248,9 @@ def test_rates_at_fixed_thresholds_are_told_with_their_counts(page, make):
         row = f"{entry['value']:.3f}"
         assert row in shown.text
         assert counts in shown.text
+        behind = points.reached[level][name]
+        counts = f"{behind['positives']} with, {behind['negatives']} without"
+        assert counts in shown.text
   assert "chosen on clinic/validation" in shown.text
   assert "The probabilities were calibrated" in shown.text
   _, without = page(predictions)
@@ -265,7 +268,8 @@ def test_tables_and_figures_go_into_files_for_a_paper(tmp_path):
   result = evaluation.evaluate(
     predictions, samples=20, points=points_of(predictions)
   )
-  basis = Basis(result, predictions, facts={"data": "a|b", "model": "<run>"})
+  facts = {"data": "a|b", "model": "<run>", "data_are": "internal"}
+  basis = Basis(result, predictions, facts=facts)
   old = tmp_path / "tables" / "old.csv"
   old.parent.mkdir()
   old.touch()
@@ -295,8 +299,10 @@ def test_tables_and_figures_go_into_files_for_a_paper(tmp_path):
     items = list(csv.DictReader(file))
   assert [row["Item"] for row in items] == [str(k) for k in range(1, 45)]
   states = {row["Item"]: row["State"] for row in items}
-  # Thresholds are there, another site is not.
-  assert (states["38"], states["33"]) == ("filled", "the author’s")
+  # Thresholds and own data are there, another site is not.
+  assert [states[k] for k in ("38", "32", "33", "30")] == (
+    ["filled", "filled", "the author’s", "the author’s"]
+  )
 
   model_card.write(tmp_path / "model_card.md", basis, {"resnet_depth": 18})
   card = (tmp_path / "model_card.md").read_text()

@@ -105,6 +105,7 @@ def run(mode, strategy, data, problems, *, own_data):
     result["cohort"] = source.cohort
   result["provenance"] = {
     **provenance.facts(source, strategy),
+    "data_are": "internal" if own_data else "external",
     **provenance.software(),
     "model": os.path.normpath(mode.model_dir),
     "checkpoint": os.path.basename(network.checkpoint),

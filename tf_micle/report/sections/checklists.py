@@ -33,9 +33,17 @@ def _row(basis, line):
   part = needs.removesuffix("_partly")
   if needs in ("filled", "partly"):
     state = needs
-  elif basis.result.get(part):
+  elif _known(basis, part):
     state = "partly" if part != needs else "filled"
   else:
     state = "the author’s"
   where = line["where"] if state != "the author’s" else ""
   return [line["item"], line["asks"], Cell(state, css=state[:3]), where]
+
+
+def _known(basis, part):
+  """Whether the evaluation has what an item needs."""
+  if part == "two_sites":
+    two = basis.result.get("difference")
+    return two and not basis.result.get("paired", True)
+  return basis.result.get(part) or part == basis.facts.get("data_are")

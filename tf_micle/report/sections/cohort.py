@@ -10,9 +10,9 @@ from tf_micle.report.blocks import Cell, Heading, Section, Table, Text
 # More values than this are no groups of people.
 _MOST_VALUES = 20
 _BY_SPLIT = (
-  "All splits of the data set; scored here: {}. A patient counts in each row "
-  "that any of their images is of, so such rows may add up to more than all. "
-  "Shares are of the patients of the split."
+  "All splits of the data set; scored here: {}. Labels and metadata count "
+  "patients, each in every row that any of their images is of; shares are of "
+  "the split’s patients."
 )
 _IMAGES_ONLY = (
   " An earlier version built these records: labels are counted in images."

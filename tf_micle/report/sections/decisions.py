@@ -6,7 +6,7 @@ import dataclasses
 
 from tf_micle.evaluation.decisions import RATES
 from tf_micle.report import tables
-from tf_micle.report.blocks import Heading, Section, Table, Text
+from tf_micle.report.blocks import Cell, Heading, Section, Table, Text
 
 _NAMES = {"ppv": "PPV", "npv": "NPV"}
 _MISSING = (
@@ -32,20 +32,31 @@ def section(basis):
       f"The thresholds were chosen on {points['data']} ({rule(points)}) and "
       "have not moved since. "
       f"{one} is called where its probability is at least the threshold."
-      f"{several} PPV and NPV hold for a prevalence as it is here."
+      f"{several} Under a threshold: how many it was chosen on, who have the "
+      f"{basis.kind} and who have not. PPV and NPV hold for a prevalence as it "
+      "is here."
     )
   ]
   columns = [basis.kind.capitalize(), "Threshold"]
   columns += [basis.column(_NAMES.get(r, r.capitalize())) for r in RATES]
   for level in basis.at:
     rows = [
-      [name, tables.number(found["threshold"])]
+      [name, _threshold(points, level, name, found["threshold"])]
       + [rate_cell(found[rate]) for rate in RATES]
       for name, found in basis.result[level]["decisions"].items()
     ]
     label = f"Decisions at fixed thresholds, per {level}"
     blocks += [Heading(f"Per {level}"), Table(label, columns, rows)]
   return Section("decisions", title, "Decisions", blocks)
+
+
+def _threshold(points, level, name, threshold):
+  """A threshold, and how many it was chosen on."""
+  if threshold is None:
+    return Cell(tables.UNDEFINED, undefined=True)
+  behind = points["reached"][level][name]
+  text = f"{behind['positives']:,} with, {behind['negatives']:,} without"
+  return Cell(tables.number(threshold), meaning=text)
 
 
 def rule(points):

@@ -108,7 +108,8 @@ def _left_out(items):
   uncertain = np.zeros(len(items), bool)
   if items.task == "multi_label":
     uncertain = (items.labels == -1).any(axis=1) & ~stated
-  none = "without a label" + ", or of several" * (items.unit != "image")
+  several = items.unit != "image" and items.task == "multi_class"
+  none = "without a label" + ", or of several" * several
   return {
     "uncertain only": int(uncertain.sum()),
     none: int((~stated & ~uncertain).sum()),
@@ -121,5 +122,6 @@ def _table(basis):
     counts = [*_left_out(at).values(), int(at.stated.any(axis=1).sum())]
     cells = [tables.part_of(count, len(at)) for count in counts]
     rows.append([f"{level.capitalize()}s", f"{len(at):,}", *cells])
-  columns = ["Level", "Given", "Uncertain only", "No label, or several"]
-  return Table("Flow", [*columns, "Scored"], rows)
+  none = "No label" + ", or several" * (not basis.findings)
+  columns = ["Level", "Given", "Uncertain only", none, "Scored"]
+  return Table("Flow", columns, rows)

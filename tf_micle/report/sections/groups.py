@@ -15,8 +15,9 @@ _SHOWN = {
 
 _BY_PATIENT = (
   "Each {} against the rest, with the thresholds that were fixed beforehand. A "
-  "difference is what the group has more than all other patients. A group with "
-  f"fewer than {subgroups.FEWEST} patients of either kind is too small to say."
+  "difference is what the group has more than all other patients, with its "
+  f"interval. A group with fewer than {subgroups.FEWEST} patients of either "
+  "kind is too small to say."
 )
 
 

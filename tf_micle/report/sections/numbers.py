@@ -10,6 +10,8 @@ _CARDS = {
   "multi_class": ("balanced_accuracy", "mean_auroc", "top1"),
   "multi_label": ("mean_auroc", "mean_auprc", "mean_sensitivity"),
 }
+# It flatters.
+_READ_OFF = ", threshold read off these very data"
 
 
 def section(basis):
@@ -29,7 +31,11 @@ def section(basis):
   rows.append(["Labelled, of all", *counts])
   last = levels[-1]
   cards = [
-    (known[key][0], tables.measured(result[last].get(key)), f"per {last}")
+    (
+      known[key][0],
+      tables.measured(result[last].get(key)),
+      f"per {last}" + _READ_OFF * (key == "mean_sensitivity"),
+    )
     for key in _CARDS[result["task"]]
   ]
   columns = ["Metric", *(basis.column(f"Per {level}") for level in levels)]

@@ -27,10 +27,26 @@ def section(basis):
       f"first the higher probability in {_share(area)} of such pairs, averaged "
       f"over {basis.kinds}. Guessing would do so in 50%."
     )
+  texts += _difference(basis)
   texts += _decisions(basis)
   texts += _calibration(basis)
   blocks = [Text(text) for text in texts]
   return Section("summary", "In short", "In short", blocks, "prose")
+
+
+def _difference(basis):
+  """One number for a comparison, such as what another site costs."""
+  entry = basis.result.get("difference", {}).get("patient", {})
+  entry = entry.get("mean_auroc", {"low": None})
+  if entry["low"] is None:
+    return []
+  value, low, high = (
+    tables.number(entry[key], signed=True) for key in ("value", "low", "high")
+  )
+  return [
+    f"Its mean AUROC minus that of {basis.facts.get('compared_with')} is "
+    f"{value} (95% interval {low} to {high})."
+  ]
 
 
 def _decisions(basis):
