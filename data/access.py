@@ -114,7 +114,7 @@ class DataAccess:
     )
 
   def sample_pairs(self, source, most):
-    """Returns a few pairs as `pairs` has them, uint8 (n, 2, h, w, 3).
+    """Returns a few items as `pairs` has them, uint8 (n, v, h, w, 3).
 
     A source of less than a batch is enough.
     """
@@ -123,7 +123,10 @@ class DataAccess:
     options = dataclasses.replace(
       self._batches(), batch_size=few, cache=False, read_parts=1
     )
-    return pairs.PairBatches(source, options, use_micle=micle).sample(most)
+    few_pairs = pairs.PairBatches(
+      source, options, use_micle=micle, rules=self._rules
+    )
+    return few_pairs.sample(most)
 
   def labelled(self, source):
     """Returns the `labelled.LabelledBatches` of a source to fine-tune on.

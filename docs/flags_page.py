@@ -23,7 +23,8 @@ Every flag of both commands, made by `python docs/flags_page.py` and held by a
 test. Modes are those of `run.py` that use a flag; the others refuse it. What is
 not given comes, in this order, from the run that is resumed, started from or
 used; from the demo's recipe without `--data_dir` and `--dataset`; from
-`flags/recipes/finetune.flags` for `--mode=finetune`; and from these defaults.
+`flags/recipes/finetune.flags` for `--mode=finetune` (with `--checkpoint`, first
+from `finetune_from_weights.flags`, before the demo's); and from these defaults.
 """
 
 

@@ -62,14 +62,15 @@ flags.DEFINE_integer(
   "The first steps, of --train_steps, train the classifier's head only, on "
   "frozen features, BatchNorm's statistics frozen too; then all that "
   "--fine_tune_after_block leaves. The learning rate warms up and falls to 0 "
-  "in each phase.",
-  lower_bound=0,
+  "in each phase. -1: half of the steps, which --checkpoint makes the default.",
+  lower_bound=-1,
 )
 flags.DEFINE_float(
   "encoder_rate",
   1.0,
   "Factor of --learning_rate for the encoder and the projection head, weight "
-  "decay's pull with it; the classifier's head keeps the rate itself.",
+  "decay's pull with it; the classifier's head keeps the rate itself. With "
+  "--checkpoint: 0.03.",
 )
 flags.DEFINE_integer(
   "ft_proj_selector",

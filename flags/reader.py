@@ -51,6 +51,8 @@ _OTHER = {
 }
 # Where the images of a run come from; taken over together or not at all.
 _SOURCE = ("data_dir", "dataset", "patient_feature")
+# What an earlier version's fine-tuning took by default, it goes on with.
+_OPTIMIZER = ("optimizer", "learning_rate")
 # What evaluation and export need of a run beside where its data are.
 _USED_OF_RUN = ("unit", "uncertain", "image_size", "resize_method")
 
@@ -111,7 +113,8 @@ def options(problems, runs):
      the published weights that are started from (the network), or the run that
      is evaluated, exported or used to predict (network and data);
   2. with neither --data_dir nor --dataset, the built-in demo's recipe;
-  3. recipes/finetune.flags for --mode=finetune;
+  3. recipes/finetune.flags for --mode=finetune, and before it, and the demo's,
+     finetune_from_weights.flags with --checkpoint;
   4. the flags' defaults, which are pretraining's.
 
   Args:
@@ -147,9 +150,12 @@ def options(problems, runs):
       *_network(resumed),
       "image_size",
       *(runs.BEFORE if resumed else ()),
+      *(_OPTIMIZER if resumed and mode == "finetune" else ()),
     ]
     settled, faults = _fill_from_run(earlier, names, settled)
     problems.add(*faults)
+  if mode == "finetune" and FLAGS.checkpoint:
+    settled = _fill_from_recipe("finetune_from_weights", settled)
   if demo and not uses_run:
     recipe = "demo" if mode == "pretrain" else "demo_finetune"
     settled = _fill_from_recipe(recipe, settled)

@@ -153,9 +153,11 @@ class _File:
       for setting, given in arm["settings"].items():
         tries.append(("finetune", f"setting {setting}", given))
       for mode, what, given in tries:
+        starts = bool(arm["stages"] or arm["checkpoint"])
+        words = {"demo": self._demo, "starts": starts, "runs": runs}
         self._add(
           f"[arm {arm['name']}] {what}",
-          study_runs.problems(mode, given, demo=self._demo, runs=runs),
+          study_runs.problems(mode, given, **words),
         )
 
   def _arm(self, name, settings, runs):

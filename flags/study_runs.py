@@ -18,6 +18,7 @@ _ITS_OWN = (
 _OF_FOLDS = ("train_split", "eval_split")
 # As `reader.options` takes them, the first one for the demo only.
 _RECIPES = {"pretrain": ["demo"], "finetune": ["demo_finetune", "finetune"]}
+_FROM_WEIGHTS = "finetune_from_weights"
 
 
 def read(text, used_by, *, folds):
@@ -54,10 +55,19 @@ def read(text, used_by, *, folds):
   return given, problems
 
 
-def values_of(mode, given, *, demo):
-  """Returns `absl.flags.FlagValues` of a run; `present` are those given."""
+def values_of(mode, given, *, demo, starts=False):
+  """Returns `absl.flags.FlagValues` of a run; `present` are those given.
+
+  Args:
+    mode: pretrain or finetune.
+    given: its arguments.
+    demo: whether it takes the built-in demo.
+    starts: whether it starts from weights.
+  """
   folder = os.path.join(os.path.dirname(__file__), "recipes")
   names = _RECIPES[mode][0 if demo else 1 :]
+  if starts and mode == "finetune":
+    names = [_FROM_WEIGHTS, *names]
   recipes = [f"--flagfile={folder}/{name}.flags" for name in reversed(names)]
   values = reader.fresh()
   reader.parse(["run.py", *recipes], values)
@@ -72,9 +82,10 @@ def values_of(mode, given, *, demo):
   return values
 
 
-def problems(mode, given, *, demo, runs):
+def problems(mode, given, *, demo, starts, runs):
   """Returns a line for each of a run's flags that do not go together."""
-  values, used = values_of(mode, given, demo=demo), reader.modes_of_flags()
+  values = values_of(mode, given, demo=demo, starts=starts)
+  used = reader.modes_of_flags()
   own = {name for name in used if values[name].present} - {"mode"}
   # The study makes the folders and gives the weights to start from.
   its_own = {"mode": mode, "model_dir": tempfile.gettempdir()}

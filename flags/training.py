@@ -46,7 +46,7 @@ flags.DEFINE_enum(
   "optimizer",
   "lars",
   ["lars", "momentum", "adam", "adamw"],
-  "Optimiser; --mode=finetune: momentum.",
+  "Optimiser; --mode=finetune: momentum, with --checkpoint adam.",
 )
 flags.DEFINE_float(
   "learning_rate", 0.3, "Learning rate, before --learning_rate_scaling."

@@ -38,7 +38,7 @@ def finetuning(v, given, expect):
     expect(picks, f"a validation split for --{name}", name, "select_by")
   for name, unset in (("linear_probe_steps", 0), ("encoder_rate", 1)):
     expect(
-      v["fine_tune_after_block"] < 4 or v[name] == unset,
+      v["fine_tune_after_block"] < 4 or name not in given or v[name] == unset,
       f"--fine_tune_after_block below 4 with --{name}: with 4 the encoder is "
       "frozen throughout, so it would do nothing",
       "fine_tune_after_block",
@@ -46,7 +46,7 @@ def finetuning(v, given, expect):
     )
   probe, steps = v["linear_probe_steps"], v["train_steps"]
   expect(
-    not probe or steps is None or probe < steps,
+    probe <= 0 or steps is None or probe < steps,
     "--linear_probe_steps below --train_steps, which count both phases",
     "linear_probe_steps",
     "train_steps",

@@ -178,6 +178,38 @@ def test_the_page_works_in_a_browser_and_escapes_all(tmp_path):
   assert '<h2 id="name" aria-live="polite">Row 1</h2>' in dom
   dom = browsed(f"file://{page}#image=0")
   assert dom.count("<li>") == 1
+  fingered = tmp_path / "fingered.html"
+  # Its policy lets no other script in, ours neither.
+  text, held = re.subn("<meta http-equiv.*?>", "", page.read_text())
+  assert held == 1
+  fingered.write_text(text + _FINGERS)
+  dom = browsed(f"file://{fingered}")
+  assert 'data-hovered="row 3' in dom
+  assert 'data-pictured="true"' in dom
+  assert '<h2 id="name" aria-live="polite">Row 3</h2>' in dom
+  # Twice as far apart.
+  assert 'data-scale="2.00"' in dom
+
+
+# A mouse over image 3 and a click on it; then two fingers that go apart.
+_FINGERS = """<script>
+canvas.setPointerCapture = () => {};
+function finger(type, pointerId, [x, y]) {
+  const box = canvas.getBoundingClientRect();
+  const [clientX, clientY] = [x + box.left + 1, y + box.top + 1];
+  canvas.dispatchEvent(new PointerEvent(
+    type, {pointerId, clientX, clientY, pointerType: "mouse"}));
+}
+finger("pointermove", 1, place(3));
+document.body.dataset.hovered = tip.textContent.toLowerCase();
+document.body.dataset.pictured = !!tip.querySelector("img, i");
+finger("pointerdown", 1, place(3));
+finger("pointerup", 1, place(3));
+finger("pointerdown", 1, [100, 100]);
+finger("pointerdown", 2, [150, 100]);
+finger("pointermove", 2, [200, 100]);
+document.body.dataset.scale = view.scale.toFixed(2);
+</script>"""
 
 
 def browsed(address):

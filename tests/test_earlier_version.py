@@ -26,8 +26,8 @@ COMMANDS = {
     **{"optimizer": "lars", "learning_rate": 0.5},
   },
   "tuned": {
+    # Its optimiser and rate, the defaults of then, are not said.
     **{"mode": "finetune", "checkpoint": "pretrained", **_SHARED},
-    **{"optimizer": "momentum", "learning_rate": 0.002},
   },
 }
 

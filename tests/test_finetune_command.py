@@ -34,6 +34,8 @@ def finetune(demo_records, tmp_path):
       **{
         "mode": "finetune",
         "optimizer": "momentum",
+        "encoder_rate": 1,
+        "linear_probe_steps": 0,
         "data_dir": demo_records,
         "model_dir": tmp_path / name,
         "train_steps": 4,

@@ -172,7 +172,7 @@ def test_bad_use_is_told_at_once(tmp_path, capsys):
 def test_pairs_are_what_a_run_would_see(demo_records, tmp_path, eagerly):
   """--show_pairs draws the picture that a run begins with, to the pixel."""
   common = {"data_dir": demo_records, "use_micle": True, "train_steps": 1}
-  common["lineareval_while_pretraining"] = False
+  common.update(lineareval_while_pretraining=False, views_per_bag=3)
   shown, made = tmp_path / "p.png", tmp_path / "run"
   assert tiny.command(show_pairs=shown, **common) == run.DONE
   assert tiny.command(model_dir=made, **common) == run.DONE

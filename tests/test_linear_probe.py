@@ -183,7 +183,7 @@ def test_a_sweep_names_them(tmp_path):
   path = tmp_path / "grid"
   path.write_text("--linear_probe_steps=0,100\n--encoder_rate=0.1,1\n")
   assert len(sweep.read(str(path), flags.FLAGS)) == 4
-  path.write_text("--linear_probe_steps=-1\n--encoder_rate=0.1,0\n")
+  path.write_text("--linear_probe_steps=-2\n--encoder_rate=0.1,0\n")
   with pytest.raises(UsageError) as refused:
     sweep.read(str(path), flags.FLAGS)
   assert len(refused.value.problems) == 2

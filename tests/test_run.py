@@ -372,10 +372,17 @@ def test_what_a_finetuning_run_takes_where_nothing_is_said(tmp_path):
   assert not problems
   assert options.learning_rate == 7
   assert (options.resnet_depth, options.image_size) == (101, 96)
-  assert (options.optimizer, options.train_batch_size) == ("momentum", 64)
+  assert (options.optimizer, options.train_batch_size) == ("adam", 64)
+  # Linear probe, then fine-tune: half of the steps, however many there are.
+  assert (options.encoder_rate, options.linear_probe_steps) == (0.03, -1)
   assert sorted(run.reader.given(but=["mode", "model_dir"])) == sorted(
     ["--learning_rate=7.0", *given[1:]]
   )
+  flags.FLAGS.unparse_flags()
+  run.parse(["run.py", "--mode=finetune", "--model_dir=x", "--data_dir=d"])
+  scratch = run.reader.options(problems, run.run_folder)
+  assert (scratch.optimizer, scratch.learning_rate) == ("momentum", 0.01)
+  assert (scratch.encoder_rate, scratch.linear_probe_steps) == (1, 0)
 
 
 def test_a_fault_of_the_program_is_not_told_as_the_users(

@@ -66,6 +66,7 @@ def plan(pick, data, seen, problems):
         f"--linear_probe_steps={options.linear_probe_steps}"
       )
       problems.stop_if_any()
+  options = _settle_probe(options, train_steps)
   _say_what_is_learnt(split, train_steps)
   classes = {"task": source.task, "class_names": source.class_names}
   return Plan(
@@ -93,6 +94,15 @@ def plan(pick, data, seen, problems):
     facts=classes,
     conclusion=scored and _Conclusion(mode, scored, classes),
   )
+
+
+def _settle_probe(options, train_steps):
+  """Replaces what means half of the steps; a frozen encoder has one phase."""
+  if options.fine_tune_after_block == 4:
+    return dataclasses.replace(options, linear_probe_steps=0, encoder_rate=1.0)
+  if options.linear_probe_steps < 0:
+    return dataclasses.replace(options, linear_probe_steps=train_steps // 2)
+  return options
 
 
 class _Conclusion:

@@ -52,6 +52,7 @@ def plan(pick, data, seen, problems):
   train_steps = mode.train_steps
   if train_steps is None:
     train_steps = mode.train_epochs * steps_per_epoch
+  images_per_step = batches.views_per_item * options.train_batch_size
   return Plan(
     source=source,
     patients=[own],
@@ -67,9 +68,9 @@ def plan(pick, data, seen, problems):
     # Published weights, and fine-tuned runs, may have no projection head.
     starts={"encoder": False, "projection_head": True},
     batches=batches,
-    images_per_step=batches.views_per_item * options.train_batch_size,
+    images_per_step=images_per_step,
     picture="positive_pairs",
-    health=_health(mode, data, probed, 2 * options.train_batch_size, batches),
+    health=_health(mode, data, probed, images_per_step, batches),
     validate=probed and functools.partial(_probe_accuracy, data.images(probed)),
   )
 
