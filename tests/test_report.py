@@ -374,5 +374,15 @@ def test_the_flow_begins_at_the_manifest_and_the_table_is_of_all_splits():
       assert (label.text, label.detail) == ("15", "50%")
       assert label.meaning == "images: 5 of 11, 2 uncertain"
       assert rows["sex: (not stated)"][0].text == "1"
+      # Another data set beside it, with another label and no such column.
+      other = split(9, 9, 9, {})
+      other["label_counts"] = {"mass": other["label_counts"]["edema"]}
+      other["cohort"].update(metadata_patients={}, label_patients={"mass": 4})
+      result["cohort"]["compared"] = {"train": other}
+      table = cohort.section(basis).blocks[1]
+      rows = {row[0].text: row[1:] for row in table.cells}
+      assert list(table.columns) == ["", "train", "test", "compared: train"]
+      assert [one.text for one in rows["Label: mass"]][1:] == ["not known", "4"]
+      assert rows["sex: F"][2].undefined
     else:
       assert (label.text, label.detail) == ("5 of 11, 2 uncertain", "images")

@@ -102,7 +102,9 @@ def run(mode, strategy, data, problems, *, own_data):
   result["notes"] = list(dict.fromkeys([*notes, *result["notes"]]))
   result["warnings"] = warnings
   if source.cohort:
-    result["cohort"] = source.cohort
+    theirs = {} if paired else other[0].get("cohort") or {}
+    compared = theirs.get("splits", {})
+    result["cohort"] = {**source.cohort, "compared": compared}
   result["provenance"] = {
     **provenance.facts(source, strategy),
     "data_are": "internal" if own_data else "external",

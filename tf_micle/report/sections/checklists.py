@@ -47,5 +47,6 @@ def _known(basis, part):
   if part == "two_sites":
     return result.get("difference") and not result.get("paired", True)
   if part == "own_splits":
-    return result.get("cohort") and data_are == "internal"
+    cohort = result.get("cohort")
+    return cohort and (data_are == "internal" or cohort.get("compared"))
   return result.get(part) or part == data_are

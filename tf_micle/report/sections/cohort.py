@@ -14,26 +14,33 @@ _BY_SPLIT = (
   "patients, each in every row that any of their images is of; shares are of "
   "the split’s patients."
 )
+_COMPARED = " “Compared” are the splits of the other data set."
 _IMAGES_ONLY = (
   " An earlier version built these records: labels are counted in images."
 )
+_NOTHING = Cell("not known", undefined=True)
 
 
 def section(basis):
   """Returns the `Section`."""
   blocks, cohort = [], basis.result.get("cohort")
+  known = False
   if cohort:
-    known = all(one["cohort"] for one in cohort["splits"].values())
+    splits = dict(cohort["splits"])
+    compared = cohort.get("compared", {})
+    splits |= {f"compared: {name}": one for name, one in compared.items()}
+    known = all(one["cohort"] for one in splits.values())
     words = _BY_SPLIT.format(", ".join(cohort["scored"]))
-    blocks += [Text(words + _IMAGES_ONLY * (not known)), _by_split(cohort)]
-  if not cohort or not known:
+    words += _COMPARED * bool(compared) + _IMAGES_ONLY * (not known)
+    blocks += [Text(words), _by_split(splits)]
+  if not known:
     blocks += [Heading("In this split, by patient"), _people(basis)]
   return Section("cohort", "Cohort", "Cohort", blocks + _size(basis))
 
 
-def _by_split(cohort):
+def _by_split(named):
   """A paper's first table, as the builder counted it."""
-  splits = list(cohort["splits"].values())
+  splits = list(named.values())
   rows = {
     "Patients": [f"{one['patients']:,}" for one in splits],
     "Bags": [f"{one['bags']:,}" for one in splits],
@@ -43,15 +50,18 @@ def _by_split(cohort):
       _share(one["labelled_images"], one["images"]) for one in splits
     ],
   }
-  for name in splits[0]["label_counts"]:
+  names = (name for one in splits for name in one["label_counts"])
+  for name in dict.fromkeys(names):
     rows[f"Label: {name}"] = [_labelled(one, name) for one in splits]
   if all(one["cohort"] for one in splits):
     found = [one["cohort"]["metadata_patients"] for one in splits]
-    for column in found[0]:
-      values = sorted({value for one in found for value in one[column]})
+    for column in dict.fromkeys(name for one in found for name in one):
+      values = sorted({v for one in found for v in one.get(column, ())})
       for value in values if len(values) <= _MOST_VALUES else ():
         rows[f"{column}: {value or '(not stated)'}"] = [
           _share(own[column].get(value, 0), one["patients"])
+          if column in own
+          else _NOTHING
           for own, one in zip(found, splits)
         ]
     rows["Rows of the manifest"] = [
@@ -61,7 +71,7 @@ def _by_split(cohort):
       f"{sum(one['cohort']['rejected'].values()):,}" for one in splits
     ]
   lines = [[name, *cells] for name, cells in rows.items()]
-  return Table("Cohort, by split", ["", *cohort["splits"]], lines)
+  return Table("Cohort, by split", ["", *named], lines)
 
 
 def _sizes(split):
@@ -72,7 +82,9 @@ def _sizes(split):
 
 def _labelled(split, name):
   """Patients with the label, and images."""
-  count, more = split["label_counts"][name], ""
+  count, more = split["label_counts"].get(name), ""
+  if count is None:
+    return _NOTHING
   if not isinstance(count, int):
     more = f" of {count['1'] + count['0']:,}, {count['-1']:,} uncertain"
     count = count["1"]
