@@ -11,13 +11,13 @@ from tf_micle.report.sections import (
   confusion,
   curves,
   decisions,
+  failures,
   groups,
   methods,
   net_benefit,
   numbers,
   provenance,
   summary,
-  wrong,
 )
 
 _ORDER = (
@@ -32,7 +32,7 @@ _ORDER = (
   calibration,
   net_benefit,
   groups,
-  wrong,
+  failures,
   methods,
   checklists,
   provenance,
