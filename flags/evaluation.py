@@ -11,6 +11,12 @@ flags.DEFINE_integer(
   "Samples of patients behind each interval.",
   lower_bound=2,
 )
+flags.DEFINE_bool(
+  "heat_maps",
+  True,
+  "Whether the report has heat maps (Grad-CAM) of the most wrong cases, and "
+  "their check by random weights.",
+)
 flags.DEFINE_string(
   "compare",
   None,

@@ -78,7 +78,7 @@ def read(folder):
 def test_the_metrics_are_scikit_learns_of_the_predictions(
   evaluate, tuned, demo_records, capsys
 ):
-  assert evaluate(eval_split="test") == run.DONE
+  assert evaluate(eval_split="test", heat_maps=True) == run.DONE
   printed = capsys.readouterr().out
   assert "mean_auroc" in printed
   result, rows = read(tuned / "eval" / "test")
@@ -111,6 +111,10 @@ def test_the_metrics_are_scikit_learns_of_the_predictions(
   assert counted["cohort"]["rows"] == counted["images"] == len(rows)
   page = (tuned / "eval" / "test" / "report.html").read_text()
   assert f"{top1:.3f}" in page
+  assert "Adebayo" in page
+  assert (
+    -1 <= result["heat_maps"]["mean"] <= result["heat_maps"]["highest"] <= 1
+  )
 
 
 def test_patients_that_were_trained_on_are_refused(

@@ -9,7 +9,7 @@ from scipy import stats as scipy_stats
 from sklearn import metrics as sklearn_metrics
 
 from tf_micle.evaluation import evaluate as evaluation
-from tf_micle.evaluation import evaluation_notes, metrics, scoring
+from tf_micle.evaluation import evaluation_notes, failures, metrics
 from tf_micle.evaluation import saved as saved_files
 from tf_micle.evaluation.predictions import Predictions
 from tf_micle.evaluation.summary import summary
@@ -347,7 +347,7 @@ def test_point_values_are_flat_and_defined():
 
 def test_the_most_wrong_are_of_every_class_and_of_each_patient_once():
   table = study()  # Three images a patient, all of one class.
-  found = scoring.most_wrong(table, 6)
+  found = failures.most_wrong(table, 6)
   truth = table.probabilities[np.arange(72), table.labels]
   wrong = table.probabilities.argmax(axis=1) != table.labels
   expected = []

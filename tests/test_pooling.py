@@ -97,3 +97,20 @@ def test_bags_are_padded_as_a_loop_pads_them():
     if images:
       expected[: len(images)] = images
     np.testing.assert_array_equal(padded[bag], expected)
+
+
+@pytest.mark.parametrize("mode", pooling.MODES)
+def test_what_an_image_weighs(mode):
+  """By loops; what is pooled is the weighted sum, but for the maximum."""
+  layer = built(mode)
+  shares = layer.shares(FEATURES).numpy()
+  assert shares.shape == (3, 4)
+  np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-6)
+  if mode == "max":
+    highest = [[np.argmax(column) for column in bag.T] for bag in FEATURES]
+    for bag, own in enumerate(highest):
+      expected = [own.count(k) / 5 for k in range(4)]
+      np.testing.assert_allclose(shares[bag], expected, atol=1e-6)
+  else:
+    pooled = (shares[..., None] * FEATURES).sum(axis=1)
+    np.testing.assert_allclose(pooled, layer(FEATURES), atol=1e-6)

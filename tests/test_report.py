@@ -12,10 +12,11 @@ import pytest
 
 from tf_micle.evaluation import evaluate as evaluation
 from tf_micle.evaluation import operating_points
+from tf_micle.evaluation.failures import Failure, Failures, Picture
 from tf_micle.evaluation.predictions import Predictions
 from tf_micle.report import model_card, paper_files
 from tf_micle.report import page as report_page
-from tf_micle.report.basis import Basis, WrongCase
+from tf_micle.report.basis import Basis
 from tf_micle.report.sections import cohort, flow
 
 NAN = np.nan
@@ -130,9 +131,21 @@ class Page(html.parser.HTMLParser):
     ]
 
 
-def case(text="x"):
-  image = np.zeros((20, 30, 3), np.uint8)
-  return WrongCase(image, text, text, text, text, 0.01)
+def failures(*texts, too_alike=False):
+  """A case a text: the image with a map, one that nothing raised, another."""
+  image, heat = np.zeros((20, 30, 3), np.uint8), np.eye(3)
+  numbers = {"images": 1, "networks": 5, "mean": 0.04, "highest": 0.0625}
+
+  def case(text):
+    pictures = [
+      Picture(image, text, True, 0.01, False, weight=0.754, heat=heat),
+      Picture(image, text, True, 0.01, False, weight=0.2, heat=0 * heat),
+      Picture(image, text, False, 0.875, True),
+    ]
+    return Failure(text, text, text, 0.01, pictures, left_out=7)
+
+  check = {**numbers, "too_alike": too_alike}
+  return Failures([case(text) for text in texts], 12, check)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +153,7 @@ def case(text="x"):
 )
 def test_the_page_stands_alone_and_says_the_numbers(page, predictions):
   result, shown = page(
-    predictions, wrong_cases=[case()], facts={"data": "site/test"}
+    predictions, failures=failures("x"), facts={"data": "site/test"}
   )
   assert "script" not in shown.tags
   assert all(one.startswith(("data:image/", "#")) for one in shown.loads)
@@ -179,7 +192,7 @@ def test_names_from_data_are_shown_and_never_run(page):
   predictions = multi_class(len(HOSTILE), HOSTILE)
   _, shown = page(
     predictions,
-    wrong_cases=[case(text) for text in HOSTILE],
+    failures=failures(*HOSTILE),
     facts={"data": HOSTILE[0], "checkpoint": HOSTILE[2]},
     warnings=HOSTILE,
   )
@@ -187,6 +200,23 @@ def test_names_from_data_are_shown_and_never_run(page):
   assert not [one for one in shown.loads if one == "x"]
   for text in HOSTILE:
     assert re.sub(r"\s+", " ", text) in shown.text
+
+
+def test_failures_say_what_is_left_out_and_what_maps_do_not_show(page):
+  _, shown = page(multi_class(), failures=failures("x", "y"))
+  text = shown.text.split("Failures These are")[1]
+  assert text.startswith(" 2 of 12 images that the model got wrong")
+  assert text.count("row x, weight 75.4%") == 1
+  assert "row x, weight 20%, no place raised the score" in text
+  assert "row x, right 87.5%" in text
+  assert text.count("7 more images are of this patient left out") == 2
+  assert text.count("heat map ") == 3  # Two pictures, and in the words.
+  assert "does not show" in text
+  assert "3 × 3 places" in text
+  assert "correlation of 0.040 with these, and of 0.062 in the most" in text
+  assert "Do not read" not in text
+  _, alike = page(multi_class(), failures=failures("x", too_alike=True))
+  assert "Do not read these heat maps" in alike.text
 
 
 def test_a_comparison_says_where_the_interval_excludes_zero(page):

@@ -69,7 +69,13 @@ def finetune_options(**changes):
 
 def given(mode):
   """Returns the names of FLAGS that a mode takes."""
-  return {"pretrain": FLAGS, "finetune": _SHARED}.get(mode, {})
+  of_modes = {
+    "pretrain": FLAGS,
+    "finetune": _SHARED,
+    # Seconds each time, and one test looks at them.
+    "eval": {"heat_maps": False},
+  }
+  return of_modes.get(mode, {})
 
 
 def command(**changes):

@@ -224,10 +224,14 @@ class Classifier(tf.keras.Model):
     Returns:
       float32 (n, classes); for multi_class each row's sum is 1.
     """
-    logits = self._calibrated(self.head(features))
+    logits = self.logits(features)
     if self._task == "multi_class":
       return tf.nn.softmax(logits)
     return tf.sigmoid(logits)
+
+  def logits(self, features):
+    """Returns what `probabilities` are of, float32 (n, classes)."""
+    return self._calibrated(self.head(features))
 
   def bag_probabilities(self, features, mask=None):
     """Returns as `probabilities`, of bags: pooled, then classified.
@@ -261,11 +265,15 @@ class Classifier(tf.keras.Model):
       training: as Keras's layers take it.
     """
     points = self.encoder(images, training=training)
-    features = points["final_avg_pool"]  # (n, f)
-    if self._layer:
-      _, hiddens = self.projection_head(features, training=training)
-      features = hiddens[self._layer]
+    features = self.projected(points["final_avg_pool"], training=training)
     return {**points, "default": features}
+
+  def projected(self, pooled, training=None):
+    """Returns the features, (n, f), of the encoder's output, (n, f')."""
+    if not self._layer:
+      return pooled
+    _, hiddens = self.projection_head(pooled, training=training)
+    return hiddens[self._layer]
 
   def _groups(self):
     """Pairs of an optimiser and what it updates, in this phase."""

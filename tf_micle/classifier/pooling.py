@@ -71,6 +71,22 @@ class BagPooling(tf.keras.layers.Layer):
       weights = self._attention(features, mask)
     return tf.einsum("bm,bmf->bf", weights, features)
 
+  def shares(self, features):
+    """Returns how much each image weighs in its bag, float32 (b, m) of sum 1.
+
+    With mode 'max': the share of the features in which it is the highest.
+
+    Args:
+      features: float32 (b, m, f), of bags that all have m images.
+    """
+    mask = tf.ones(tf.shape(features)[:2], tf.bool)
+    if self.mode == "mean":
+      return _mean_weights(mask)
+    if self.mode == "attention":
+      return self._attention(features, mask)
+    highest = tf.one_hot(tf.argmax(features, axis=1), tf.shape(mask)[1])
+    return tf.reduce_mean(highest, axis=1)  # (b, f, m) -> (b, m)
+
   def _attention(self, features, mask):
     """(b, m, f) -> (b, m), at least 0, of sum 1; 0 where masked."""
     gated = tf.tanh(features @ self.v) * tf.sigmoid(features @ self.u)

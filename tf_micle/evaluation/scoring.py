@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import collections
-
 import numpy as np
 
 from tf_micle.classifier.pooling import pad_bags
@@ -32,7 +30,7 @@ def unscored(table, *, unit, task, class_names, trained_names=None):
     trained_names: of the model's outputs, where they are others.
   """
   trained_names = trained_names or class_names
-  items = _items(table, unit)
+  items = items_of(table, unit)
   first = np.array([item[0] for item in items], int)
   rows = [" ".join(str(row) for row in table.row[item]) for item in items]
   return Items(
@@ -70,26 +68,21 @@ def probabilities(model, features, items, unit):
   return found
 
 
-def score(model, batches, table, items, *, steps=None, callbacks=None):
+def scored(model, features, table, items):
   """Returns the `Predictions` of a model on items.
 
   Args:
     model: `model.Classifier`.
-    batches: data set of dicts with `views` uint8 (b, 1, h, w, 3), in the order
-      of `table`.
+    features: float32 (n, f), what `model.predict` gave for the images of
+      `table`, in its order.
     table: as in `unscored`.
     items: what `unscored` gave for it.
-    steps: the batches' number, where they are distributed.
-    callbacks: Keras's, or None.
 
   Raises:
     InputError: if a probability is not finite.
   """
-  features = model.predict(
-    batches, verbose=0, steps=steps, callbacks=callbacks
-  )  # (n, f)
-  found = probabilities(model, features, _items(table, items.unit), items.unit)
-  return items.scored(found)
+  images = items_of(table, items.unit)
+  return items.scored(probabilities(model, features, images, items.unit))
 
 
 def defined_scores(labels, num_classes):
@@ -110,9 +103,10 @@ def validated(
 
   Args:
     model: `model.Classifier`.
-    batches: as in `score`.
+    batches: data set of dicts with `views` uint8 (b, 1, h, w, 3), in the order
+      of the split's table.
     split: has the images' `table` and the `unit` of a label.
-    steps: as in `score`.
+    steps: the batches' number, where they are distributed.
     task: 'multi_class' or 'multi_label'.
     class_names: of the labels.
     callbacks: Keras's, or None.
@@ -120,9 +114,10 @@ def validated(
   items = unscored(
     split.table, unit=split.unit, task=task, class_names=class_names
   )
-  return score(
-    model, batches, split.table, items, steps=steps, callbacks=callbacks
-  )
+  features = model.predict(
+    batches, verbose=0, steps=steps, callbacks=callbacks
+  )  # (n, f)
+  return scored(model, features, split.table, items)
 
 
 def log_values(predictions):
@@ -181,47 +176,13 @@ def notes_of_classes(table, class_names, trained_names):
   return notes
 
 
-def most_wrong(predictions, count):
-  """Returns the items whose known label the model finds least likely.
+def items_of(table, unit):
+  """Returns the places of each item's images in a table, (m,) int each.
 
   Args:
-    predictions: `Predictions`.
-    count: how many, at most.
-
-  Returns:
-    A list of (item, class, probability of what is true), class by class, in
-    each the most wrong first; only such items whose label is not the one that
-    the model favours. Classes have equally many where they can, and a patient
-    is there once a class.
+    table: has `row` and `bag_id`, a row an image.
+    unit: 'image' or 'bag'; bags are in the order of first appearance.
   """
-  labels, probabilities = predictions.labels, predictions.probabilities
-  if predictions.task == "multi_class":
-    known = np.flatnonzero(labels >= 0)
-    classes = labels[known]
-    true = probabilities[known, classes]
-    wrong = probabilities[known].argmax(axis=1) != classes
-    found = zip(known[wrong], classes[wrong], true[wrong])
-  else:
-    true = np.where(predictions.positive, probabilities, 1 - probabilities)
-    true = np.where(predictions.stated, true, 1.0)
-    classes = true.argmin(axis=1)
-    least = true.min(axis=1)
-    wrong = np.flatnonzero(least < 0.5)
-    found = zip(wrong, classes[wrong], least[wrong])
-  ranked, ranks, seen = [], collections.Counter(), set()
-  for item, c, p in sorted(found, key=lambda case: case[2]):
-    patient = predictions.patient_id[item], c
-    if patient not in seen:
-      ranked.append((ranks[c], int(item), int(c), float(p)))
-      ranks[c] += 1
-      seen.add(patient)
-  # The worst of each class before the second worst of any.
-  chosen = sorted(ranked, key=lambda one: one[0])[:count]
-  return sorted((one[1:] for one in chosen), key=lambda one: one[1:])
-
-
-def _items(table, unit):
-  """Returns the images of each item, in the order of first appearance."""
   if unit == "image":
     return [np.array([image]) for image in range(len(table.row))]
   places = {}

@@ -9,18 +9,17 @@ import re
 from absl import logging
 
 from tf_micle.evaluation import evaluate as evaluation
-from tf_micle.evaluation import saved, scoring
+from tf_micle.evaluation import failure_pictures, saved, scoring
 from tf_micle.evaluation.summary import summary
 from tf_micle.loading.opened import open_run
 from tf_micle.report import model_card, paper_files
 from tf_micle.report import page as report_page
-from tf_micle.report.basis import Basis, WrongCase
+from tf_micle.report.basis import Basis
 from tf_micle.runs import folder as run_folder
 from tf_micle.runs import initial_weights, provenance, trained_on
 from tf_micle.system.input_error import InputError
 from tf_micle.system.plurals import counted
 
-_WRONG_CASES = 24
 _STAGES = {
   "unknown": "whom_it_saw_is_not_known",
   "pretrain": "pretrained_on",
@@ -38,6 +37,7 @@ class EvaluateMode:
   eval_split: str
   specificity: float
   bootstrap_samples: int
+  heat_maps: bool
   compare: str | None
   seed: int
 
@@ -81,13 +81,12 @@ def run(mode, strategy, data, problems, *, own_data):
     logging.warning("%s", warning)
   number = counted(source.num_images, "image")
   logging.info("Scoring %s of %s.", number, source.name)
-  predictions = scoring.score(
-    network.classifier,
+  features = network.classifier.predict(
     strategy.distribute_datasets_from_function(images.batches),
-    table,
-    items,
+    verbose=0,
     steps=images.steps(strategy.num_replicas_in_sync),
   )
+  predictions = scoring.scored(network.classifier, features, table, items)
   result = evaluation.evaluate(
     predictions,
     specificity=mode.specificity,
@@ -98,6 +97,16 @@ def run(mode, strategy, data, problems, *, own_data):
     points=network.points,
     show_progress=True,
   )
+  wrong = failure_pictures.find(
+    predictions,
+    images,
+    network.classifier,
+    features,
+    heat_maps=mode.heat_maps,
+    seed=mode.seed,
+  )
+  if wrong.check:
+    result["heat_maps"] = wrong.check
   notes = [*_notes(source, table, tuned), *network.no_points]
   result["notes"] = list(dict.fromkeys([*notes, *result["notes"]]))
   result["warnings"] = warnings
@@ -123,12 +132,7 @@ def run(mode, strategy, data, problems, *, own_data):
   if not paired:
     result["notes"] += _of_two_sites(items, rival)
   os.makedirs(folder, exist_ok=True)
-  basis = Basis(
-    result,
-    predictions,
-    _wrong_cases(predictions, images),
-    result["provenance"],
-  )
+  basis = Basis(result, predictions, wrong, result["provenance"])
   sections = report_page.write(
     os.path.join(folder, "report.html"), basis, warnings=warnings
   )
@@ -214,39 +218,3 @@ def _folder(mode, source, own_data):
       "evaluation. Received: a file; remove it, or give it another name"
     )
   return folder
-
-
-def _wrong_cases(predictions, images):
-  """Returns the most wrong items with their pictures; a bag's first image."""
-  cases = scoring.most_wrong(predictions, _WRONG_CASES)
-  places = {int(row): place for place, row in enumerate(images.table.row)}
-  place_of = {
-    item: places[int(predictions.row[item].split()[0])] for item, _, _ in cases
-  }
-  pictures = images.views_at(set(place_of.values())) if cases else {}
-  names = predictions.class_names
-
-  def told(item, class_):
-    if predictions.task == "multi_class":
-      return names[predictions.probabilities[item].argmax()]
-    return f"{names[class_]}: {'no' if _true(item, class_) else 'yes'}"
-
-  def truth(item, class_):
-    if predictions.task == "multi_class":
-      return names[class_]
-    return f"{names[class_]}: {'yes' if _true(item, class_) else 'no'}"
-
-  def _true(item, class_):
-    return predictions.labels[item, class_] == 1
-
-  return [
-    WrongCase(
-      image=pictures[place_of[item]],
-      row=predictions.row[item],
-      patient_id=predictions.patient_id[item],
-      truth=truth(item, class_),
-      told=told(item, class_),
-      probability=probability,
-    )
-    for item, class_, probability in cases
-  ]

@@ -4,34 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 
 import numpy as np
 
+from tf_micle.evaluation.failures import Failures
 from tf_micle.evaluation.predictions import Predictions, at_level
 from tf_micle.evaluation.subgroups import FEWEST
 from tf_micle.report import tables
-
-
-@dataclasses.dataclass(frozen=True)
-class WrongCase:
-  """An item that the model got wrong.
-
-  Attributes:
-    image: uint8 (h, w, 3); of a bag, its first.
-    row: manifest row(s).
-    patient_id: the patient's pseudonym.
-    truth: what is true, such as a class name.
-    told: what the model said.
-    probability: what the model gave to the truth, in [0, 1].
-  """
-
-  image: np.ndarray
-  row: str
-  patient_id: str
-  truth: str
-  told: str
-  probability: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,13 +20,13 @@ class Basis:
   Attributes:
     result: what `evaluate.evaluate` gave for `predictions`.
     predictions: of one model on one split.
-    wrong_cases: the most wrong first.
+    failures: the most wrong items, with pictures.
     facts: where the result comes from, by name.
   """
 
   result: dict
   predictions: Predictions
-  wrong_cases: Sequence[WrongCase] = ()
+  failures: Failures = Failures()
   facts: dict = dataclasses.field(default_factory=dict)
 
   @property

@@ -143,10 +143,29 @@ class Notes:
 
 
 @dataclasses.dataclass(frozen=True)
-class Cases:
-  """Pictures: (data URI, words for it, {name: `Cell`})."""
+class Shown:
+  """A picture: its data URI, words for it, what stands under it, its size."""
 
-  cases: Sequence[tuple[str, str, dict[str, Cell]]]
+  source: str
+  alt: str
+  caption: str
+  large: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+  """Pictures of a case, facts by name, and lines under them."""
+
+  pictures: Sequence[Shown]
+  facts: dict[str, Cell]
+  lines: Sequence[str] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Cases:
+  """Cases in a grid."""
+
+  cases: Sequence[Case]
   kind = "cases"
 
 

@@ -11,6 +11,7 @@ from tf_micle.report.sections import (
   confusion,
   curves,
   decisions,
+  failures,
   flow,
   groups,
   methods,
@@ -18,7 +19,6 @@ from tf_micle.report.sections import (
   numbers,
   provenance,
   summary,
-  wrong,
 )
 
 _ORDER = (
@@ -34,7 +34,7 @@ _ORDER = (
   calibration,
   net_benefit,
   groups,
-  wrong,
+  failures,
   methods,
   checklists,
   provenance,
