@@ -1,10 +1,12 @@
 """Two logical CPU devices stand in for two GPUs in every test."""
 
+import gc
 import os
 import pathlib
 import zipfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+gc.set_threshold(50_000)  # As in run.py.
 
 import pytest
 import tensorflow as tf
