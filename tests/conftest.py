@@ -6,13 +6,13 @@ import pathlib
 import zipfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-gc.set_threshold(50_000)  # As in run.py.
 
 import pytest
 import tensorflow as tf
 
 from tf_micle.system import distribution
 
+gc.set_threshold(50_000)  # As in run.py.
 tf.config.set_logical_device_configuration(
   tf.config.list_physical_devices("CPU")[0],
   [tf.config.LogicalDeviceConfiguration()] * 2,
