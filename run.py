@@ -32,6 +32,7 @@ The same command again resumes from the newest checkpoint. Exit status: 0 done,
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
 import sys
@@ -119,7 +120,7 @@ def train(options, problems):
   clock.done("importing TensorFlow")
   # First: several workers must find each other before any other operation.
   strategy = _strategy(options, problems)
-  options = _on_devices(options, strategy)
+  options = _on_devices(options, strategy, problems)
   data = _data(options, problems)
   mode = {"pretrain": pretrain, "finetune": finetune}[options.mode]
   pick = functools.partial(reader.pick, options=options)
@@ -312,17 +313,18 @@ def atlas(options, problems):
   return DONE
 
 
-def _on_devices(options, strategy):
+def _on_devices(options, strategy, problems):
   """Returns the options with what these devices settle of them."""
-  from tf_micle.system import distribution, precision
+  from tf_micle.system import distribution, jit, precision
 
   name, why = precision.choose(options.precision, strategy)
   logging.info("Precision of the encoder: %s (%s)", name, why)
+  compiled = problems.collect(jit.choose, options.jit, strategy)
   # TFDS's files are not read apart, and labels may be few in some files.
   whole = options.dataset or options.mode == "finetune"
   hosts = 1 if whole else distribution.input_hosts(strategy)
   parts = options.read_parts or hosts
-  return options._replace(precision=name, read_parts=parts)
+  return options._replace(precision=name, jit=compiled, read_parts=parts)
 
 
 def _check_workers(options, problems):
@@ -416,5 +418,8 @@ if __name__ == "__main__":
   # TensorFlow 2.15 logs three errors of its own build at every start; what it
   # raises is not affected, and the devices that it found are logged below.
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+  # Imports and graphs make objects that stay: looking for garbage among them
+  # every 700 takes a tenth of a start (benchmarks/first_step.py).
+  gc.set_threshold(50_000)
   signal.signal(signal.SIGTERM, _terminate)
   app.run(main, flags_parser=parse)

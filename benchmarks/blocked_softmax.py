@@ -23,8 +23,10 @@ sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from benchmarks import new_process
+from benchmarks.small import sized
 
-VIEWS, WIDTH, BLOCK, STEPS = (8192, 16384), 128, 1024, 8
+VIEWS, STEPS = sized((8192, 16384), (4096,)), sized(8, 3)
+WIDTH, BLOCK = 128, 1024
 KINDS = ("whole", "blocked", "recompute")
 
 

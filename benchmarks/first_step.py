@@ -1,64 +1,76 @@
-"""How long a command takes to answer, and a run to its first step.
+"""How long a command takes to answer, and a run to its first steps.
 
   python benchmarks/first_step.py
 
-Prints the median time of `run.py --help`, which does not import TensorFlow, and
-what two runs on the demo's data say of their start: its own small network, and
-ResNet-50 at 224 pixels with 16 pairs a batch.
+Seconds of the processor, of all threads, as other work on the machine changes
+them least: of a command that is refused, which does not import TensorFlow; of
+two steps of pretraining and of fine-tuning on the demo's data, whole commands
+with health checks, validation, checkpoints; and of two steps of ResNet-50 at
+224 pixels with 16 pairs a batch. Beside each, what it is of importing
+TensorFlow and Keras alone; and for runs, what they log of their first step, in
+seconds of the clock. Cases take turns; the median counts.
 """
 
 from __future__ import annotations
 
 import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
-ROOT = pathlib.Path(__file__).parent.parent
-ROUNDS = 5
-RUNS = {
-  "the demo": [],
-  "ResNet-50, 224 pixels, 16 pairs": [
-    *("--resnet_depth=50", "--width_multiplier=1", "--image_size=224"),
-    "--train_batch_size=16",
-  ],
+sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
+
+from benchmarks.small import sized
+
+# Another checkout to measure, for before and after.
+ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else __file__)
+ROOT = ROOT.resolve() if ROOT.is_dir() else ROOT.resolve().parent.parent
+ROUNDS = sized(3, 1)
+TENSORFLOW = [sys.executable, "-c", "import tensorflow as tf; tf.keras"]
+TWO_STEPS = [sys.executable, "run.py", "--train_steps=2"]
+LARGE = [
+  *("--resnet_depth=50", "--width_multiplier=1", "--image_size=224"),
+  *("--train_batch_size=16", "--precision=float32"),
+]
+CASES = {
+  "importing TensorFlow": TENSORFLOW,
+  "a command that is refused": [sys.executable, "run.py", "--train_steps=-1"],
+  "pretraining, two steps": [*TWO_STEPS, "--use_micle"],
+  "fine-tuning, two steps": [*TWO_STEPS, "--mode=finetune"],
+  **sized({"ResNet-50, two steps": [*TWO_STEPS, "--use_micle", *LARGE]}, {}),
 }
 
 
-def help_seconds():
-  """Seconds that `run.py --help` takes."""
-  start = time.perf_counter()
-  command = [sys.executable, "run.py", "--help"]
-  subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-  return time.perf_counter() - start
-
-
-def first_step(flags):
-  """What a run logs of its first step."""
+def seconds(command):
+  """Returns a command's processor seconds, and what it logs of its start."""
+  before = resource.getrusage(resource.RUSAGE_CHILDREN)
   with tempfile.TemporaryDirectory() as folder:
-    command = [
-      *(sys.executable, "run.py", "--mode=pretrain", "--use_micle"),
-      *("--train_steps=1", f"--model_dir={folder}/run", *flags),
-    ]
-    done = subprocess.run(
-      command, cwd=ROOT, check=True, capture_output=True, text=True
-    )
-  lines = done.stderr.splitlines()
-  (line,) = [line for line in lines if "First step after" in line]
-  return line[line.index("First step") :]
+    if "run.py" in command:
+      command = [*command, f"--model_dir={folder}/run"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+  after = resource.getrusage(resource.RUSAGE_CHILDREN)
+  lines = [s for s in done.stderr.splitlines() if "First step after" in s]
+  log = lines[0][lines[0].index("First step") :] if lines else ""
+  used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+  return used, log
 
 
 def main():
-  """Prints a line a command."""
+  """Prints a line a case."""
   if not os.path.exists(ROOT / "runs" / "demo-data"):
-    first_step([])  # Makes the demo's data.
-  median = statistics.median(help_seconds() for _ in range(ROUNDS))
-  print(f"run.py --help: {median:.2f} s", flush=True)
-  for name, flags in RUNS.items():
-    print(f"{name}: {first_step(flags)}", flush=True)
+    seconds(CASES["pretraining, two steps"])  # Makes the demo's data.
+  found = {name: [] for name in CASES}
+  for _ in range(ROUNDS):
+    for name, command in CASES.items():
+      found[name].append(seconds(command))
+  base = None
+  for name, rounds in found.items():
+    used = statistics.median(used for used, _ in rounds)
+    base = base or used
+    print(f"{name}: {used:.2f} s, {used / base:.2f} x. {rounds[-1][1]}")
 
 
 if __name__ == "__main__":

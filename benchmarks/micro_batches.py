@@ -20,9 +20,10 @@ sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from benchmarks import new_process
+from benchmarks.small import sized
 
 DEPTH, SIZE, MICRO = 50, 96, 16
-LARGE, FITS = 1024, 64
+LARGE, FITS = sized(1024, 64), sized(64, 32)
 REPEATS = 3
 
 

@@ -22,6 +22,7 @@ sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.small import sized
 from data.images.decode import decode
 from data.views import encoded_image, geometry
 from tf_micle.classifier.build import build_network
@@ -29,7 +30,7 @@ from tf_micle.loading.opened import OpenedRun, RunNetwork
 from tf_micle.options import FinetuneOptions
 from tf_micle.serving import saved_model
 
-BATCH, SIZE, REPEATS = 64, 224, 7
+BATCH, SIZE, REPEATS = sized(64, 16), 224, sized(7, 3)
 MAX_SIDE = 512
 CLASSES = ("a", "b", "c", "d", "e", "f")
 # Widths and heights, in turn: up to max_side, and larger ones that are shrunk.
@@ -55,6 +56,8 @@ OPTIONS = FinetuneOptions(
   momentum=0.9,
   weight_decay=0.0,
   train_batch_size=BATCH,
+  precision="float32",
+  remat=False,
   seed=0,
   ft_proj_selector=0,
   fine_tune_after_block=-1,

@@ -5,9 +5,9 @@
 The whole step (photometry, forward, loss, backward, LARS, metrics; the loss is
 fetched after each) through `fit` on views in memory, over forward and backward
 of the same encoder alone on as many images, at the same precision: float32 and
-what `--precision=auto` takes here. Then the step with `--remat`: time and peak
-memory over the plain one's. Each case is a process of its own; ResNet-50, 224
-pixels, 16 pairs.
+what `--precision=auto` takes here. Then the step with `--remat`, and in float32
+with `--jit=on`: time and peak memory over the plain one's. Each case is a
+process of its own; ResNet-50, 224 pixels, 16 pairs.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ import time
 sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 
 from benchmarks import new_process
+from benchmarks.small import sized
 
-PAIRS, SIZE, STEPS = 16, 224, 6
+PAIRS, SIZE, STEPS = sized(16, 8), sized(224, 96), 6
 
 
 def options(**changes):
@@ -70,7 +71,7 @@ def bare(precision):
   return encoder_cost.seconds(encoder, images, STEPS)
 
 
-def whole(precision, remat):
+def whole(precision, remat, jit=False):
   """Returns the seconds of a step of training."""
   import numpy as np
   import tensorflow as tf
@@ -80,6 +81,7 @@ def whole(precision, remat):
   model, _ = build_contrastive_model(
     options(precision=precision, remat=remat), steps_per_epoch=9, train_steps=9
   )
+  model.jit_compile = jit
   draw = np.random.default_rng(0)
   views = draw.integers(0, 256, (PAIRS, 2, SIZE, SIZE, 3), np.uint8)
   marks = []
@@ -119,6 +121,13 @@ def main():
       f"{step / alone:.2f} x",
       flush=True,
     )
+    if precision == "float32":
+      compiled, more = new_process.measured("whole", precision, False, True)
+      print(
+        f"--jit=on: {compiled:.2f} s, {compiled / step:.2f} x; {more:.0f} MB "
+        f"of {memory:.0f} MB, {more / memory:.2f} x",
+        flush=True,
+      )
     again, less = new_process.measured("whole", precision, True)
     print(
       f"{precision}: --remat {again:.2f} s, {again / step:.2f} x; "

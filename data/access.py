@@ -152,13 +152,15 @@ class DataAccess:
       source: a `BagSource`.
       labelled_only: whether to leave out images without a known label.
     """
-    options = self._options
+    options, table = self._options, None
     if labelled_only:
-      source = labelled_split.labelled(source, unit=options.unit).source
+      split = labelled_split.labelled(source, unit=options.unit)
+      source, table = split.source, split.table
     else:
       source = labelled_split.by_unit(source, options.unit)
     return images.ImageBatches(
       source,
+      table=table,
       batch_size=options.eval_batch_size,
       views=self._views,
       unit=options.unit,

@@ -16,7 +16,7 @@ _SCORES = (*TRAIN, "eval")
 _MAY_CHANGE = frozenset(
   "train_steps train_epochs log_steps checkpoint_steps checkpoint_epochs "
   "keep_checkpoint_max eval_batch_size eval_split on_bad_record strategy "
-  "tpu_name data_dir model_dir checkpoint checkpoint_parts demo remat "
+  "tpu_name data_dir model_dir checkpoint checkpoint_parts demo remat jit "
   "operating_point calibrate health_checks".split()
 )
 

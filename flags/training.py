@@ -24,6 +24,13 @@ flags.DEFINE_bool(
   "less memory, more time, the same result.",
 )
 flags.DEFINE_enum(
+  "jit",
+  "auto",
+  ["auto", "on", "off"],
+  "Compile the training step by XLA. auto: with one GPU (not tried; a TPU "
+  "compiles in any case). Slower on a CPU, and not for several devices.",
+)
+flags.DEFINE_enum(
   "precision",
   "auto",
   ["auto", "float32", "bfloat16", "float16"],

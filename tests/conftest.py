@@ -1,5 +1,6 @@
 """Two logical CPU devices stand in for two GPUs in every test."""
 
+import gc
 import os
 import pathlib
 import zipfile
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from tf_micle.system import distribution
 
+gc.set_threshold(50_000)  # As in run.py.
 tf.config.set_logical_device_configuration(
   tf.config.list_physical_devices("CPU")[0],
   [tf.config.LogicalDeviceConfiguration()] * 2,

@@ -11,6 +11,7 @@ import tiny
 from build_site import Site
 
 import run
+from tf_micle.evaluation import scoring
 from tf_micle.runs import run_log, selection, trained_on
 
 SHAPE = dict.fromkeys(
@@ -63,8 +64,15 @@ def assert_same(one, other):
 
 
 def test_a_tuned_run_leaves_what_the_design_says(
-  finetune, pretrained, tmp_path, caplog, capsys
+  finetune, pretrained, tmp_path, caplog, capsys, monkeypatch
 ):
+  validated, passes = scoring.validated, []
+
+  def counted(*args, **kwargs):
+    passes.append(args)
+    return validated(*args, **kwargs)
+
+  monkeypatch.setattr(scoring, "validated", counted)
   with caplog.at_level(logging.INFO):
     assert finetune(checkpoint=pretrained, label_fraction=0.5, **SHAPE) == 0
   assert re.search(r"starts from (\d+) of \1 variables", caplog.text)
@@ -79,6 +87,8 @@ def test_a_tuned_run_leaves_what_the_design_says(
   best = selection.best(rows, "mean_auroc")["step"]
   newest = tf.train.latest_checkpoint(str(tmp_path / "tuned" / "best"))
   assert newest.endswith(f"ckpt-{best}")
+  # Operating points take the last validation's predictions where it is best.
+  assert len(passes) == 2 + (best != 4)
   sets = trained_on.read(str(tmp_path / "tuned"))
   assert [one.stage for one in sets] == ["pretrain", "finetune", "select"]
   assert set(sets[1].patients) < set(sets[0].patients)

@@ -8,7 +8,8 @@ import tiny
 from tf_micle.contrastive.build import build_contrastive_model
 from tf_micle.encoder import residual_blocks
 from tf_micle.encoder.build import seed_initialisers
-from tf_micle.system import precision
+from tf_micle.system import jit, precision
+from tf_micle.system.input_error import InputError
 
 WORDS = {"steps_per_epoch": 10, "train_steps": 10}
 SIZE = 16
@@ -150,3 +151,14 @@ def test_a_step_that_rematerialises_is_the_plain_one(monkeypatch):
     np.testing.assert_allclose(found[name], value, rtol=1e-4)
   for a, b in zip(plain.get_weights(), remat.get_weights()):
     np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-4)
+
+
+def test_a_step_is_compiled_where_that_was_asked_for_and_can_be(two_replicas):
+  alone = tf.distribute.get_strategy()
+  assert [jit.choose(name, alone) for name in jit.CHOICES] == [
+    *("off", "on", "off")
+  ]
+  assert jit.choose("auto", two_replicas) == "off"
+  assert jit.choose("auto", FakeTpu()) == "off"
+  with pytest.raises(InputError, match="--jit=on with 2"):
+    jit.choose("on", two_replicas)

@@ -25,7 +25,7 @@ class ImageBatches:
     batch_size: images in a global batch; the last one may have fewer.
   """
 
-  def __init__(self, source, *, batch_size, views, unit):
+  def __init__(self, source, *, batch_size, views, unit, table=None):
     """Plans the pass; reads nothing yet.
 
     Args:
@@ -33,7 +33,10 @@ class ImageBatches:
       batch_size: as the attribute.
       views: `geometry.ViewOptions`.
       unit: as the attribute.
+      table: the facts of its images, where they were read already.
     """
+    if table is not None:
+      self.table = table
     self.source = source
     self.unit = unit
     self.batch_size = batch_size

@@ -137,11 +137,14 @@ def _views_of_bag(bag, seed, views, rules):
     image, seed = encoded[chosen[own]], view_seeds[own]
     return geometry.random_views(image, seed, views, count=count)
 
-  cut_views = tf.cond(
-    tf.equal(tf.size(encoded), 1),
-    lambda: cut(0, rules.views),
-    lambda: tf.concat([cut(own, 1) for own in range(rules.views)], axis=0),
-  )
+  if encoded.shape[0] == 1:  # Always: no need for a second way.
+    cut_views = cut(0, rules.views)
+  else:
+    cut_views = tf.cond(
+      tf.equal(tf.size(encoded), 1),
+      lambda: cut(0, rules.views),
+      lambda: tf.concat([cut(own, 1) for own in range(rules.views)], axis=0),
+    )
   return {
     "views": cut_views,
     "patient_key": bag["patient_key"],

@@ -10,6 +10,7 @@ import time
 import zlib
 
 import numpy as np
+import tensorflow as tf
 import tqdm
 from absl import logging
 
@@ -34,6 +35,8 @@ class AtlasMode:
   seed: int
 
 
+# As in `training.session.train`.
+@tf.autograph.experimental.do_not_convert
 def run(mode, strategy, data, problems):
   """Writes the page.
 

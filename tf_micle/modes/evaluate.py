@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 
+import tensorflow as tf
 from absl import logging
 
 from tf_micle.evaluation import evaluate as evaluation
@@ -42,6 +43,8 @@ class EvaluateMode:
   seed: int
 
 
+# As in `training.session.train`.
+@tf.autograph.experimental.do_not_convert
 def run(mode, strategy, data, problems, *, own_data):
   """Evaluates a fine-tuned run on a split.
 

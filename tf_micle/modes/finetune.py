@@ -69,6 +69,7 @@ def plan(pick, data, seen, problems):
   options = _settle_probe(options, train_steps)
   _say_what_is_learnt(split, train_steps)
   classes = {"task": source.task, "class_names": source.class_names}
+  validation = scored and _Validation(scored, classes)
   return Plan(
     source=split.source,
     patients=own,
@@ -87,12 +88,12 @@ def plan(pick, data, seen, problems):
     batches=batches,
     images_per_step=batches.views_per_item * options.train_batch_size,
     picture="training_views",
-    validate=scored and functools.partial(_validate, scored, classes),
+    validate=scored and validation.scores,
     select_by=mode.select_by,
     early_stopping=mode.early_stopping,
     picked_on=scored and scored.source,
     facts=classes,
-    conclusion=scored and _Conclusion(mode, scored, classes),
+    conclusion=scored and _Conclusion(mode, validation),
   )
 
 
@@ -105,14 +106,43 @@ def _settle_probe(options, train_steps):
   return options
 
 
+class _Validation:
+  """Predictions of the validation images; the last ones are kept."""
+
+  def __init__(self, images, classes):
+    """Takes the images, and `task` and `class_names` of their labels."""
+    self.images = images
+    self._classes = classes
+    self._step, self._found = None, None
+
+  def scores(self, model, strategy, callbacks):
+    """Returns the classifier's scores on them, for the log."""
+    self._found = scoring.validated(
+      model,
+      strategy.distribute_datasets_from_function(self.images.batches),
+      self.images,
+      steps=self.images.steps(strategy.num_replicas_in_sync),
+      callbacks=callbacks,
+      **self._classes,
+    )
+    self._step = _step(model)
+    return scoring.log_values(self._found)
+
+  def predictions(self, model, strategy, callbacks):
+    """Returns the `Predictions`, new ones only where the step is another."""
+    if self._step != _step(model):
+      self.scores(model, strategy, callbacks)
+    return self._found
+
+
 class _Conclusion:
   """Operating points of the best checkpoint, when training has ended."""
 
-  def __init__(self, mode, images, classes):
-    """Takes a `FinetuneMode`, the validation images, and task and classes."""
+  def __init__(self, mode, validation):
+    """Takes a `FinetuneMode` and a `_Validation`."""
     self._mode = mode
-    self._images = images
-    self._classes = classes
+    self._validation = validation
+    self._images = validation.images
 
   def is_due(self, folder):
     """Whether a run's folder lacks them, or has those of another rule."""
@@ -134,9 +164,7 @@ class _Conclusion:
 
   def draw(self, folder, model, strategy, callbacks):
     """Chooses and writes them; the model has the weights that they are of."""
-    found = _predictions(
-      self._images, self._classes, model, strategy, callbacks
-    )
+    found = self._validation.predictions(model, strategy, callbacks)
     points = operating_points.choose(
       found,
       self._mode.operating_point,
@@ -151,6 +179,10 @@ class _Conclusion:
       points.data,
       os.path.join(folder, operating_points.FILE_NAME),
     )
+
+
+def _step(model):
+  return int(tf.convert_to_tensor(model.optimizer.iterations))
 
 
 def _best_name(folder):
@@ -241,21 +273,3 @@ def _class_weights(options, labels, source):
   known = supervised.resolve_uncertain(tf.constant(labels), options.uncertain)
   counts = supervised.count_labels(known, len(source.class_names))
   return supervised.balanced_class_weights(counts)
-
-
-def _validate(images, classes, model, strategy, callbacks):
-  """Returns the classifier's scores on the images of a split."""
-  return scoring.log_values(
-    _predictions(images, classes, model, strategy, callbacks)
-  )
-
-
-def _predictions(images, classes, model, strategy, callbacks):
-  return scoring.validated(
-    model,
-    strategy.distribute_datasets_from_function(images.batches),
-    images,
-    steps=images.steps(strategy.num_replicas_in_sync),
-    callbacks=callbacks,
-    **classes,
-  )

@@ -54,6 +54,8 @@ class Outcome:
   stopped: bool
 
 
+# As in `training.session.train`.
+@tf.autograph.experimental.do_not_convert
 def run(mode, strategy, open_images, problems):
   """Predicts.
 

@@ -36,6 +36,7 @@ class RunOptions:
   checkpoint_steps: int
   checkpoint_epochs: int
   keep_checkpoint_max: int
+  jit: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +114,8 @@ class Outcome:
   stopped: bool
 
 
+# Nothing that a command traces needs AutoGraph, which takes a tenth of a start.
+@tf.autograph.experimental.do_not_convert
 def train(session, make_plan, problems):
   """Trains a run to its end, or until a signal asks to stop.
 
@@ -143,6 +146,7 @@ def train(session, make_plan, problems):
     session.clock.done("reading and checking what was asked for")
     with session.strategy.scope():
       model, parts = plan.build()
+      model.jit_compile = options.jit == "on"
       checkpoints = checkpoint.RunCheckpoints(
         options.model_dir, parts, keep=options.keep_checkpoint_max
       )
