@@ -1,11 +1,11 @@
 """How long a command takes to answer, and a run to its first steps.
 
-  python benchmarks/first_step.py
+  python benchmarks/first_step.py [ANOTHER_CHECKOUT]
 
 Seconds of the processor, of all threads, as other work on the machine changes
-them least: of a command that is refused, which does not import TensorFlow; of
-two steps of pretraining and of fine-tuning on the demo's data, whole commands
-with health checks, validation, checkpoints; and of two steps of ResNet-50 at
+them least: of --help; of a command that is refused, after it has checked all
+else too; of two steps of pretraining and of fine-tuning on the demo's data,
+whole commands with checks and checkpoints; and of two steps of ResNet-50 at
 224 pixels with 16 pairs a batch. Beside each, what it is of importing
 TensorFlow and Keras alone; and for runs, what they log of their first step, in
 seconds of the clock. Cases take turns; the median counts.
@@ -25,9 +25,8 @@ sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 
 from benchmarks.small import sized
 
-# Another checkout to measure, for before and after.
-ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else __file__)
-ROOT = ROOT.resolve() if ROOT.is_dir() else ROOT.resolve().parent.parent
+HERE = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(*(sys.argv[1:] or [HERE]))
 ROUNDS = sized(3, 1)
 TENSORFLOW = [sys.executable, "-c", "import tensorflow as tf; tf.keras"]
 TWO_STEPS = [sys.executable, "run.py", "--train_steps=2"]
@@ -37,6 +36,7 @@ LARGE = [
 ]
 CASES = {
   "importing TensorFlow": TENSORFLOW,
+  "run.py --help": [sys.executable, "run.py", "--help"],
   "a command that is refused": [sys.executable, "run.py", "--train_steps=-1"],
   "pretraining, two steps": [*TWO_STEPS, "--use_micle"],
   "fine-tuning, two steps": [*TWO_STEPS, "--mode=finetune"],
@@ -48,7 +48,7 @@ def seconds(command):
   """Returns a command's processor seconds, and what it logs of its start."""
   before = resource.getrusage(resource.RUSAGE_CHILDREN)
   with tempfile.TemporaryDirectory() as folder:
-    if "run.py" in command:
+    if "--train_steps=2" in command:
       command = [*command, f"--model_dir={folder}/run"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
   after = resource.getrusage(resource.RUSAGE_CHILDREN)
