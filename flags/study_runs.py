@@ -94,12 +94,15 @@ def problems(mode, given, *, demo, starts, runs):
 
 
 def budget(stages, *, demo):
-  """Returns (steps, pairs) of all stages, None where epochs decide."""
-  steps = pairs = 0
+  """Returns (steps, views) of all stages, None where epochs decide."""
+  steps = views = 0
   for stage in stages:
     values = values_of("pretrain", stage, demo=demo)
     if values["train_steps"].value is None:
       return None
     steps += values["train_steps"].value
-    pairs += values["train_steps"].value * values["train_batch_size"].value
-  return steps, pairs
+    mixed = values["micle_weight"].value is not None
+    of_item = values["views_per_bag"].value + mixed
+    step = values["train_batch_size"].value * of_item
+    views += values["train_steps"].value * step
+  return steps, views

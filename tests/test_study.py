@@ -264,11 +264,11 @@ def test_budgets_that_differ_are_told(tmp_path):
   study = design.of(read(tmp_path, FILE))
   text = accounts.budget_text(study)
   assert "UNEQUAL" in text
-  assert "both 9 steps, 72 pairs" in text
+  assert "both 9 steps, 144 views" in text
   even = FILE.replace("  --train_steps=6", "  --train_steps=3")
   text = accounts.budget_text(design.of(read(tmp_path, even)))
   assert text == (
-    "Equal budgets: each arm is pretrained for 6 steps, 48 pairs."
+    "Equal budgets: each arm is pretrained for 6 steps, 96 views."
   )
   epochs = FILE.replace("--train_steps=3", "--train_epochs=3")
   text = accounts.budget_text(design.of(read(tmp_path, epochs)))
@@ -458,4 +458,4 @@ pretrain = --use_micle --proj_out_dim=8 --nolineareval_while_pretraining
   assert "there is nothing to compare it with" in capfd.readouterr().out
   text = (out / "study.md").read_text()
   assert "test (in-distribution), 100% of the labels: 3 patients" in text
-  assert "Equal budgets: each arm is pretrained for 1 step, 4 pairs" in text
+  assert "Equal budgets: each arm is pretrained for 1 step, 8 views" in text

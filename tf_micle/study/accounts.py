@@ -34,7 +34,7 @@ def sections_of(folder, study, jobs, cells, journal) -> list[Section]:
   hours = sum(journal.seconds(job.name) for job in jobs) / 3600
   costs = titled(
     "Hours",
-    ["Arm", "Pretraining steps", "Pairs", *KINDS, "All"],
+    ["Arm", "Pretraining steps", "Views", *KINDS, "All"],
     list(_costs(study, cells, journal)),
   )
   by_validation = (
@@ -62,7 +62,7 @@ def sections_of(folder, study, jobs, cells, journal) -> list[Section]:
 
 
 def budget_text(study: Study) -> str:
-  """Says whether the arms were pretrained for the same steps and pairs."""
+  """Says whether the arms were pretrained for the same steps and views."""
   budgets = {arm.name: arm.budget for arm in study.arms if arm.stages}
   if not budgets:
     return "No arm is pretrained here."
@@ -73,7 +73,7 @@ def budget_text(study: Study) -> str:
       "--train_steps makes arms comparable."
     )
   texts = {
-    name: f"{counted(b[0], 'step')}, {counted(b[1], 'pair')}"
+    name: f"{counted(b[0], 'step')}, {counted(b[1], 'view')}"
     for name, b in budgets.items()
   }
   if len(set(budgets.values())) == 1:

@@ -15,7 +15,7 @@ class Arm:
     name: of the arm.
     stages: arguments of each pretraining, in order; each stage starts from the
       weights of the one before. None: fine-tuning starts at once.
-    budget: steps and positive pairs of all stages; None where epochs are given,
+    budget: steps and views of all stages; None where epochs are given,
       whose length the data decide.
     checkpoint: published weights that the first of all starts from, or None.
     settings: arguments of fine-tuning by the setting's name.
