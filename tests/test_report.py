@@ -209,7 +209,7 @@ def test_failures_say_what_is_left_out_and_what_maps_do_not_show(page):
   assert text.count("row x, weight 75.4%") == 1
   assert "row x, weight 20%, no place raised the score" in text
   assert "row x, right 87.5%" in text
-  assert text.count("7 more images are of this patient left out") == 2
+  assert text.count("Left out: 7 more images of this patient") == 2
   assert text.count("heat map ") == 3  # Two pictures, and in the words.
   assert "does not show" in text
   assert "3 × 3 places" in text

@@ -2,7 +2,8 @@
 
 Adebayo et al. 2018, "Sanity checks for saliency maps" (arXiv 1810.03292),
 section 3.1: a map that stays when all weights become random says nothing about
-the model.
+the model. One that changes need not be right: those of two networks that have
+learnt nothing differ as well.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def _maps(basis, places):
       f"{counted(check['networks'], 'network')} with random weights have a "
       f"mean rank correlation of {tables.number(check['mean'])} with these, "
       f"and of {tables.number(check['highest'])} in the most alike network. "
-      "It should be near 0."
+      "It should be near 0; being so does not show that the maps are right."
     )
   blocks = [
     Text(
@@ -102,8 +102,8 @@ def _case(case):
   }
   lines = []
   if case.left_out:
-    left = counted(case.left_out, "more image", "is")
-    lines = [f"{left} of this patient left out."]
+    left = counted(case.left_out, "more image")
+    lines = [f"Left out: {left} of this patient."]
   return Case(shown, facts, lines)
 
 
