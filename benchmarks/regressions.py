@@ -27,7 +27,13 @@ HERE = pathlib.Path(__file__).parent
 RATIOS = HERE / "ratios.json"
 SCRIPTS = [
   *("first_step", "input_rate", "step_cost", "micro_batches"),
-  *("evaluation_rate", "bootstrap_cost", "blocked_softmax", "serving_cost"),
+  *(
+    "evaluation_rate",
+    "image_formats",
+    "bootstrap_cost",
+    "blocked_softmax",
+    "serving_cost",
+  ),
 ]
 FACTOR = 1.3
 
