@@ -4,9 +4,9 @@
 
 Runs each script of `SCRIPTS` with small sizes and compares every ratio that it
 prints ('1.23 x') with that in ratios.json; --write puts them there instead. A
-ratio that is another by more than `FACTOR` is named, and the exit status is 1.
-Ratios depend on the machine a little: write them on yours before you change
-something.
+ratio that is another by more than `FACTOR` is marked, and the exit status is 1.
+Ratios depend on the machine a little, and on what else it does: write them on
+yours before you change something.
 """
 
 from __future__ import annotations
