@@ -6,8 +6,7 @@ Builds data sets of JPEGs with `python -m data.build_tfrecords` and reads them
 as pretraining does: two views of 224 pixels of an image (SimCLR), and a view of
 each of two images of a patient (MICLe). Prints decoded images a second beside
 those of plain decoding, which is `tf.io.decode_jpeg` of the same images in
-memory and nothing else; and by --jpeg=fast, beside the same case without it.
-The cases take turns; the median round counts.
+memory and nothing else. The cases take turns; the median round counts.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from benchmarks.small import sized
 from data.batches.item_stream import BatchOptions
 from data.batches.pairs import PairBatches
 from data.sources import bag_source
-from data.views import geometry, jpeg_part
+from data.views import geometry
 
 ROOT = pathlib.Path(__file__).parent.parent
 SIZES = [(1024, 768), *sized([(512, 384)], []), (320, 256)]
@@ -68,11 +67,11 @@ def plain(encoded):
   return images.batch(BATCH).prefetch(tf.data.AUTOTUNE)
 
 
-def pairs(source, method, jpeg, *, use_micle):
+def pairs(source, method, *, use_micle):
   """Returns the batches that pretraining sees."""
   options = BatchOptions(
     batch_size=BATCH,
-    views=geometry.ViewOptions(VIEW, resize_method=method, jpeg=jpeg),
+    views=geometry.ViewOptions(image_size=VIEW, resize_method=method),
     seed=0,
   )
   return PairBatches(source, options, use_micle=use_micle).batches()
@@ -96,23 +95,20 @@ def measure(width, height):
     records = build(pathlib.Path(folder), encoded)
     source = bag_source.bag_tfrecords(os.fspath(records), "train")
     # Each with the images that are decoded for an item of a batch.
-    cases, bases = {"plain decoding": (plain(encoded), 1)}, {}
+    cases = {"plain decoding": (plain(encoded), 1)}
     for method in geometry.RESIZE_METHODS:
       for use_micle in (False, True):
-        images = "two images of a bag" if use_micle else "one image"
-        for jpeg in jpeg_part.DECODERS:
-          name = f"{method}, {images}" + ", --jpeg=fast" * (jpeg == "fast")
-          batches = pairs(source, method, jpeg, use_micle=use_micle)
-          cases[name] = batches, 2 if use_micle else 1
-          # Fast decoding is compared with exact one.
-          bases[name] = name.removesuffix(", --jpeg=fast")
+        name = (
+          f"{method}, {'two images of a bag' if use_micle else 'one image'}"
+        )
+        batches = pairs(source, method, use_micle=use_micle)
+        cases[name] = batches, 2 if use_micle else 1
     rates = {name: [] for name in cases}
     for _ in range(ROUNDS):
       for name, (batches, decoded) in cases.items():
         rates[name].append(rate(batches) * BATCH * decoded)
+  base = rates["plain decoding"]
   for name, own in rates.items():
-    other = bases.get(name, name)
-    base = rates[other if other != name else "plain decoding"]
     ratio = statistics.median(a / b for a, b in zip(own, base))
     print(
       f"{width} x {height}, {name}: {statistics.median(own):.0f} images/s, "

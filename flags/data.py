@@ -76,14 +76,6 @@ flags.DEFINE_enum(
   ["bicubic", "bilinear"],
   "Interpolation of crops; SimCLR's is bicubic.",
 )
-flags.DEFINE_enum(
-  "jpeg",
-  "exact",
-  ["exact", "fast"],
-  "Decoder of training views. fast: coarser arithmetic, and decoding at 1/2, "
-  "1/4 or 1/8 of the sides where a crop is at least as many times the view's. "
-  "Evaluation, prediction and serving decode exactly.",
-)
 flags.DEFINE_bool(
   "horizontal_flip",
   True,

@@ -190,20 +190,6 @@ def test_a_jpegs_views_are_those_of_the_whole_image(subsampling, progressive):
   np.testing.assert_array_equal(views_of(encoded, 40, **options), whole)
 
 
-@pytest.mark.parametrize("side", [448, 301])  # At 1/8 and less; and at odds.
-def test_a_fast_jpegs_views_are_near_the_exact_ones(side):
-  # A slow wave in grey: what is left to differ is where a crop lies.
-  rows, columns = np.mgrid[:side, : side + 37] / side
-  pixels = np.uint8(127 + 120 * np.sin(4 * (rows + columns)))
-  file = io.BytesIO()
-  Image.fromarray(np.stack([pixels] * 3, -1)).save(file, "JPEG", quality=95)
-  exact = views_of(file.getvalue(), 40, min_crop_area=0.02)
-  fast = views_of(file.getvalue(), 40, min_crop_area=0.02, jpeg="fast")
-  distance = np.abs(fast.astype(float) - exact).mean(axis=(1, 2, 3))
-  assert 0 < distance.mean() < 2
-  assert distance.max() < 6
-
-
 def test_two_views_of_an_image_differ():
   views = geometry.random_views(
     tf.io.encode_png(ramp()), [0, 1], geometry.ViewOptions(32), count=2

@@ -16,7 +16,6 @@ import warnings
 import tensorflow as tf
 
 from data.images.decode import decode
-from data.views import jpeg_part
 
 # Each with the pixels of an image that one of its result is made of.
 _PIXELS_TOUCHED = {"bicubic": 16, "bilinear": 4}
@@ -25,6 +24,10 @@ RESIZE_METHODS = tuple(_PIXELS_TOUCHED)
 # SimCLR evaluates on the central 87.5% of a side, but on whole small images.
 _EVAL_CROP_PROPORTION = 0.875
 _SMALL_IMAGE_SIZE = 32
+
+# The colours of a JPEG's pixel depend on its neighbours in a block of up to 16:
+# a part that is decoded alone may differ along its edge.
+_JPEG_MARGIN = 16
 
 # Elastic deformation as in U-Net (Ronneberger et al. 2015, arXiv 1505.04597,
 # section 3.1): a grid of displacements of 10 pixels, of images of 512.
@@ -49,7 +52,6 @@ class ViewOptions:
     equalize: whether half the views are cut from the image in grey, its
       histogram equalised.
     elastic: whether views are deformed elastically.
-    jpeg: one of `jpeg_part.DECODERS`, for random views.
   """
 
   image_size: int
@@ -62,7 +64,6 @@ class ViewOptions:
   vertical_flip: bool = dataclasses.field(default=False, repr=False)
   equalize: bool = dataclasses.field(default=False, repr=False)
   elastic: bool = dataclasses.field(default=False, repr=False)
-  jpeg: str = dataclasses.field(default="exact", repr=False)
 
 
 def random_views(encoded, seed, options, *, count):
@@ -101,11 +102,10 @@ def random_views(encoded, seed, options, *, count):
     lambda: tf.shape(whole),
   )
   crops = [_draw_crop(shape, own[0], options) for own in seeds]
-  decode_part = jpeg_part.DECODERS[options.jpeg]
-  image, corner, crops = tf.cond(
+  image, corner = tf.cond(
     in_part,
-    lambda: decode_part(encoded, shape, crops, options.image_size),
-    lambda: (whole, tf.zeros(2, tf.int32), crops),
+    lambda: _decode_around(encoded, shape, crops),
+    lambda: (whole, tf.zeros(2, tf.int32)),
   )
   views = []
   for (begin, size), own in zip(crops, seeds):
@@ -168,6 +168,28 @@ def _draw_crop(shape, seed, options):
     use_image_if_no_bounding_boxes=True,
   )
   return begin[:2], size[:2]
+
+
+def _decode_around(encoded, shape, crops):
+  """Decodes the part of a JPEG that holds all crops.
+
+  Args:
+    encoded: string ().
+    shape: int32 (3,), the image's.
+    crops: list of what `_draw_crop` returned.
+
+  Returns:
+    uint8 (h, w, 3), equal to that part of the whole image, and int32 (2,), its
+    first row and column.
+  """
+  begins = tf.stack([begin for begin, _ in crops])
+  ends = tf.stack([begin + size for begin, size in crops])
+  first = tf.reduce_min(begins, axis=0) - _JPEG_MARGIN
+  last = tf.reduce_max(ends, axis=0) + _JPEG_MARGIN
+  first, last = tf.maximum(first, 0), tf.minimum(last, shape[:2])
+  window = tf.concat([first, last - first], axis=0)
+  image = tf.io.decode_and_crop_jpeg(encoded, window, channels=3)
+  return image, first
 
 
 def _resize(image, options):
