@@ -114,7 +114,7 @@ class Outcome:
   stopped: bool
 
 
-# Nothing that a command traces needs AutoGraph, which takes a tenth of a start.
+# Nothing that a command traces needs AutoGraph, which takes time to convert.
 @tf.autograph.experimental.do_not_convert
 def train(session, make_plan, problems):
   """Trains a run to its end, or until a signal asks to stop.
