@@ -54,8 +54,6 @@ class Outcome:
   stopped: bool
 
 
-# As in `training.session.train`.
-@tf.autograph.experimental.do_not_convert
 def run(mode, strategy, open_images, problems):
   """Predicts.
 
