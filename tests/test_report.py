@@ -287,6 +287,21 @@ def test_rates_at_fixed_thresholds_are_told_with_their_counts(page, make):
   assert "no thresholds that were fixed beforehand" in without.text
 
 
+def test_the_summary_hides_no_class_that_the_model_misses(page):
+  """Nobody with class0 is called so; its threshold had one patient."""
+  truth = np.array([0, 1, 2, 1, 2, 1])
+  predictions = dataclasses.replace(
+    multi_class(n=18),
+    labels=np.repeat(truth, 3),
+    probabilities=np.eye(3)[np.repeat(np.maximum(truth, 1), 3)],
+  )
+  _, shown = page(predictions, points=points_of(predictions))
+  told = shown.text.split("What follows is per patient.")[1].split("Flow")[0]
+  assert "class0 for the most probable class in none of the 1 patient" in told
+  assert "Its threshold was chosen on only 1 patient with it" in told
+  assert told.count("for the most probable class in none") == 1
+
+
 def test_a_group_that_is_too_small_is_said(page):
   predictions = multi_class()
   _, shown = page(predictions, points=points_of(predictions))
