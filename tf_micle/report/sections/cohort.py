@@ -9,10 +9,10 @@ from tf_micle.report.blocks import Cell, Heading, Section, Table, Text
 
 # More values than this are no groups of people.
 _MOST_VALUES = 20
-_BY_SPLIT = (
-  "All splits of the data set; scored here: {}. Labels and metadata count "
-  "patients, each in every row that any of their images is of; shares are of "
-  "the split’s patients."
+_BY_SPLIT = "All splits of the data set; scored here: {}."
+_BY_PATIENT = (
+  " Labels and metadata count patients, each in every row that any of their "
+  "images is of; shares are of the split’s patients."
 )
 _COMPARED = " “Compared” are the splits of the other data set."
 _IMAGES_ONLY = (
@@ -28,10 +28,13 @@ def section(basis):
   if cohort:
     splits = dict(cohort["splits"])
     compared = cohort.get("compared", {})
+    # Of two splits of one data set, both are among its splits already.
+    compared = {} if compared == splits else compared
     splits |= {f"compared: {name}": one for name, one in compared.items()}
     known = all(one["cohort"] for one in splits.values())
     words = _BY_SPLIT.format(", ".join(cohort["scored"]))
-    words += _COMPARED * bool(compared) + _IMAGES_ONLY * (not known)
+    words += _BY_PATIENT if known else _IMAGES_ONLY
+    words += _COMPARED * bool(compared)
     blocks += [Text(words), _by_split(splits)]
   if not known:
     blocks += [Heading("In this split, by patient"), _people(basis)]
