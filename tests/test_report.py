@@ -4,6 +4,7 @@ import base64
 import csv
 import dataclasses
 import html.parser
+import json
 import re
 import types
 
@@ -427,6 +428,10 @@ def test_the_flow_begins_at_the_manifest_and_the_table_is_of_all_splits():
       table = cohort.section(basis).blocks[1]
       rows = {row[0].text: row[1:] for row in table.cells}
       assert list(table.columns) == ["", "train", "test", "compared: train"]
+      # Another split of the same data set, as its file has it.
+      result["cohort"]["compared"] = json.loads(json.dumps(splits))
+      table = cohort.section(basis).blocks[1]
+      assert list(table.columns) == ["", "train", "test"]
       assert [one.text for one in rows["Label: mass"]][1:] == ["not known", "4"]
       assert rows["sex: F"][2].undefined
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from tf_micle.report import tables
@@ -28,8 +30,9 @@ def section(basis):
   if cohort:
     splits = dict(cohort["splits"])
     compared = cohort.get("compared", {})
-    # Of two splits of one data set, both are among its splits already.
-    compared = {} if compared == splits else compared
+    # Two splits of one data set are both among these already.
+    if compared == json.loads(json.dumps(splits)):
+      compared = {}
     splits |= {f"compared: {name}": one for name, one in compared.items()}
     known = all(one["cohort"] for one in splits.values())
     words = _BY_SPLIT.format(", ".join(cohort["scored"]))
