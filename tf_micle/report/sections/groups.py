@@ -84,14 +84,15 @@ def _by_patient(basis, column, values):
   for value, group in values.items():
     for name, one in group.get("by_patient", {}).items():
       counts = [f"{one['positives']:,}", f"{one['negatives']:,}"]
-      cells = [Cell("too small to say", undefined=True)] * 2 * len(shown)
+      cells = [Cell("too small to say", undefined=True)]
+      cells += [Cell("–")] * (2 * len(shown) - 1)
       if "difference" in one:
         cells = [tables.measured(one[key]) for key in shown]
         cells += [
           tables.measured(one["difference"][key], signed=True) for key in shown
         ]
       rows.append([f"{value}: {name}", *counts, *cells])
-  return Table(f"By {column}, per patient", columns, rows)
+  return Table(f"By {column}, per patient", columns, rows, "by-patient")
 
 
 _TITLES = {"auroc": "AUROC"}
