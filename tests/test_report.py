@@ -4,6 +4,7 @@ import base64
 import csv
 import dataclasses
 import html.parser
+import json
 import re
 import types
 
@@ -287,6 +288,21 @@ def test_rates_at_fixed_thresholds_are_told_with_their_counts(page, make):
   assert "no thresholds that were fixed beforehand" in without.text
 
 
+def test_the_summary_hides_no_class_that_the_model_misses(page):
+  """Nobody with class0 is called so; its threshold had one patient."""
+  truth = np.array([0, 1, 2, 1, 2, 1])
+  predictions = dataclasses.replace(
+    multi_class(n=18),
+    labels=np.repeat(truth, 3),
+    probabilities=np.eye(3)[np.repeat(np.maximum(truth, 1), 3)],
+  )
+  _, shown = page(predictions, points=points_of(predictions))
+  told = shown.text.split("What follows is per patient.")[1].split("Flow")[0]
+  assert "class0 for the most probable class in none of the 1 patient" in told
+  assert "Its threshold was chosen on only 1 patient with it" in told
+  assert told.count("for the most probable class in none") == 1
+
+
 def test_a_group_that_is_too_small_is_said(page):
   predictions = multi_class()
   _, shown = page(predictions, points=points_of(predictions))
@@ -412,6 +428,10 @@ def test_the_flow_begins_at_the_manifest_and_the_table_is_of_all_splits():
       table = cohort.section(basis).blocks[1]
       rows = {row[0].text: row[1:] for row in table.cells}
       assert list(table.columns) == ["", "train", "test", "compared: train"]
+      # Another split of the same data set, as its file has it.
+      result["cohort"]["compared"] = json.loads(json.dumps(splits))
+      table = cohort.section(basis).blocks[1]
+      assert list(table.columns) == ["", "train", "test"]
       assert [one.text for one in rows["Label: mass"]][1:] == ["not known", "4"]
       assert rows["sex: F"][2].undefined
     else:

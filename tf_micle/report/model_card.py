@@ -11,7 +11,7 @@ import jinja2
 from tf_micle.report import tables
 from tf_micle.report.basis import Basis
 from tf_micle.report.page import lead
-from tf_micle.report.sections import decisions, summary
+from tf_micle.report.sections import decisions, failures, summary
 from tf_micle.system.written_whole import written_whole
 
 _TEMPLATE = pathlib.Path(__file__).parent / "model_card.md.jinja"
@@ -60,10 +60,16 @@ def write(path: str | os.PathLike, basis: Basis, flags: dict) -> None:
     lead=lead(basis),
     summary=[block.text for block in summary.section(basis).blocks],
     rows=[(name, cell.text, cell.detail) for name, cell in measured],
-    cautions=[*result.get("warnings", []), *result["notes"]],
+    cautions=[*result.get("warnings", []), *result["notes"], *_maps(result)],
   )
   with written_whole(path) as file:
     file.write(text + "\n")
+
+
+def _maps(result):
+  """What the check of heat maps found, if it is bad."""
+  alike = result.get("heat_maps", {}).get("too_alike")
+  return [f"Heat maps: do not read them. {failures.TOO_ALIKE}"] if alike else []
 
 
 def _encoder(flags):

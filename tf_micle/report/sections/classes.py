@@ -13,13 +13,13 @@ def section(basis):
   blocks = [
     Text(
       f"Each {basis.kind} against {rest}. Bars show AUROC and its interval "
-      "from 0 to 1, with a tick at 0.5, which is guessing. Sensitivity is that "
-      f"at {basis.specificity} specificity, with a threshold that is read off "
-      "these very data."
+      "from 0 to 1, with a tick at 0.5, which is guessing. Sensitivity "
+      "has a threshold that is read off these very data, which flatters."
     )
   ]
   columns = [basis.kind.capitalize(), "Positives"]
-  columns += [basis.column(name) for name in ("AUROC", "AUPRC", "Sensitivity")]
+  sensitivity = f"Sensitivity at {basis.specificity} specificity"
+  columns += [basis.column(name) for name in ("AUROC", "AUPRC", sensitivity)]
   for level, at in basis.at.items():
     part = basis.result[level]
     rows = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from tf_micle.report import tables
@@ -9,10 +11,10 @@ from tf_micle.report.blocks import Cell, Heading, Section, Table, Text
 
 # More values than this are no groups of people.
 _MOST_VALUES = 20
-_BY_SPLIT = (
-  "All splits of the data set; scored here: {}. Labels and metadata count "
-  "patients, each in every row that any of their images is of; shares are of "
-  "the split’s patients."
+_BY_SPLIT = "All splits of the data set; scored here: {}."
+_BY_PATIENT = (
+  " Labels and metadata count patients, each in every row that any of their "
+  "images is of; shares are of the split’s patients."
 )
 _COMPARED = " “Compared” are the splits of the other data set."
 _IMAGES_ONLY = (
@@ -28,10 +30,14 @@ def section(basis):
   if cohort:
     splits = dict(cohort["splits"])
     compared = cohort.get("compared", {})
+    # Two splits of one data set are both among these already.
+    if compared == json.loads(json.dumps(splits)):
+      compared = {}
     splits |= {f"compared: {name}": one for name, one in compared.items()}
     known = all(one["cohort"] for one in splits.values())
     words = _BY_SPLIT.format(", ".join(cohort["scored"]))
-    words += _COMPARED * bool(compared) + _IMAGES_ONLY * (not known)
+    words += _BY_PATIENT if known else _IMAGES_ONLY
+    words += _COMPARED * bool(compared)
     blocks += [Text(words), _by_split(splits)]
   if not known:
     blocks += [Heading("In this split, by patient"), _people(basis)]

@@ -22,7 +22,7 @@ def section(basis):
       f"where the {basis.interval} interval excludes 0."
     )
   ]
-  blocks += _tables(basis, difference)
+  blocks += _tables(basis, difference, ("This model", "The other"))
   return Section(
     "comparison", "Comparison with another model", "Comparison", blocks
   )
@@ -36,32 +36,43 @@ def _two_sites(basis, difference):
     "one model it is what a change of site costs (a drop is negative); it "
     "holds whatever differs between the two, the mix of patients too."
   )
-  blocks = [Text(words), *_tables(basis, difference)]
+  sites = ("These data", "The others")
+  blocks = [Text(words), *_tables(basis, difference, sites)]
   return Section("comparison", "Two data sets", "Comparison", blocks)
 
 
-def _tables(basis, difference):
+def _tables(basis, difference, sides):
   blocks = []
   for level, part in difference.items():
+    ours = basis.result[level]
     rows = [
-      _row(name, part[key], lower)
+      _row(name, ours[key], part[key], lower)
       for key, (name, _, lower) in tables.scalars(basis.result).items()
       if key in part
     ] + [
-      _row(f"AUROC, {name}", part["auroc"][name], False, basis.enough[name])
+      _row(
+        f"AUROC, {name}",
+        ours["auroc"][name],
+        part["auroc"][name],
+        False,
+        basis.enough[name],
+      )
       for name in basis.names
       if name in part.get("auroc", {})
     ]
-    columns = ["Metric", basis.column("Difference"), "What it says"]
+    columns = ["Metric", *sides, basis.column("Difference"), "What it says"]
     label = f"Difference per {level}"
     blocks += [Heading(f"Per {level}"), Table(label, columns, rows)]
   return blocks
 
 
-def _row(name, entry, lower_is_better, enough=True):
+def _row(name, ours, entry, lower_is_better, enough=True):
   said = tables.verdict(entry, lower_is_better=lower_is_better)
   if not enough:
     said = "too few patients to say"
   kind = said.split(":")[0] if ":" in said else "open"
   verdict = Cell(said, css=f"verdict {kind}")
-  return [name, tables.measured(entry, signed=True), verdict]
+  value, more = ours["value"], entry["value"]
+  two = (value, None if None in (value, more) else value - more)
+  sides = (Cell(tables.number(one)) for one in two)
+  return [name, *sides, tables.measured(entry, signed=True), verdict]

@@ -33,8 +33,9 @@ def section(basis):
       "have not moved since. "
       f"{one} is called where its probability is at least the threshold."
       f"{several} Under a threshold: how many it was chosen on, who have the "
-      f"{basis.kind} and who have not. PPV and NPV hold for a prevalence as it "
-      "is here."
+      f"{basis.kind} and who have not, and the sensitivity and specificity "
+      "that it had there, which flatter. PPV and NPV hold for a prevalence as "
+      "it is here."
     )
   ]
   columns = [basis.kind.capitalize(), "Threshold"]
@@ -51,11 +52,13 @@ def section(basis):
 
 
 def _threshold(points, level, name, threshold):
-  """A threshold, and how many it was chosen on."""
+  """A threshold, how many it was chosen on, and its rates there."""
   if threshold is None:
     return Cell(tables.UNDEFINED, undefined=True)
   behind = points["reached"][level][name]
   text = f"{behind['positives']:,} with, {behind['negatives']:,} without"
+  rates = (tables.number(behind[rate]) for rate in RATES[:2])
+  text += f": {', '.join(rates)}"
   return Cell(tables.number(threshold), meaning=text)
 
 

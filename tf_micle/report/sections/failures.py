@@ -18,6 +18,10 @@ from tf_micle.report.blocks import (
 from tf_micle.system.plurals import counted
 
 _LARGE, _SMALL = 320, 160
+TOO_ALIKE = (
+  "Networks that have learnt nothing give much the same maps: these show the "
+  "images, not the model."
+)
 _WEIGHTS = {
   "image": "In a patient's own probability all images weigh the same: it is "
   "their mean.",
@@ -81,11 +85,7 @@ def _maps(basis, places):
     ),
   ]
   if check["too_alike"]:
-    line = (
-      "Networks that have learnt nothing give much the same maps: these show "
-      "the images, not the model."
-    )
-    blocks.append(Notes("Do not read these heat maps", [line]))
+    blocks.append(Notes("Do not read these heat maps", [TOO_ALIKE]))
   return blocks
 
 
@@ -131,4 +131,4 @@ def _shown(picture, large):
 
 
 def _share(share):
-  return tables.percent(round(share, 3))
+  return "<0.1%" if 0 < share < 0.0005 else tables.percent(round(share, 3))

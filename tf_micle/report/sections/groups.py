@@ -43,7 +43,8 @@ def section(basis):
       f"between them need not come from the group.{mark}"
     )
   ]
-  for place, (column, values) in enumerate(groups.items()):
+  told = False
+  for column, values in groups.items():
     rows = [
       [
         f"{value} †" if group["patients"] < FEW_PATIENTS else value,
@@ -58,10 +59,14 @@ def section(basis):
     blocks += [
       Heading(column),
       Table(label, columns, rows, "groups"),
-      Heading(f"{column}, per patient"),
-      *([Text(_BY_PATIENT.format(basis.kind))] if place == 0 else []),
-      _by_patient(basis, column, values),
     ]
+    # One value alone has nobody to be compared with.
+    if len(values) > 1:
+      blocks.append(Heading(f"{column}, per patient"))
+      if not told:
+        blocks.append(Text(_BY_PATIENT.format(basis.kind)))
+      told = True
+      blocks.append(_by_patient(basis, column, values))
   return Section("groups", "By group", "By group", blocks)
 
 
@@ -71,21 +76,23 @@ def _by_patient(basis, column, values):
     for name in subgroups.METRICS
     if name == "auroc" or basis.result.get("operating_points")
   ]
-  titles = [_TITLES.get(name, name.capitalize()) for name in shown]
-  columns = ["Group", "With", "Without", *map(basis.column, titles)]
+  titles = [_TITLES.get(name, name) for name in shown]
+  columns = ["Group", "With", "Without"]
+  columns += [basis.column(title[0].upper() + title[1:]) for title in titles]
   columns += [f"Difference in {title}" for title in titles]
   rows = []
   for value, group in values.items():
     for name, one in group.get("by_patient", {}).items():
       counts = [f"{one['positives']:,}", f"{one['negatives']:,}"]
-      cells = [Cell("too small to say", undefined=True)] * 2 * len(shown)
+      cells = [Cell("too small to say", undefined=True)]
+      cells += [Cell("–")] * (2 * len(shown) - 1)
       if "difference" in one:
         cells = [tables.measured(one[key]) for key in shown]
         cells += [
           tables.measured(one["difference"][key], signed=True) for key in shown
         ]
       rows.append([f"{value}: {name}", *counts, *cells])
-  return Table(f"By {column}, per patient", columns, rows)
+  return Table(f"By {column}, per patient", columns, rows, "by-patient")
 
 
 _TITLES = {"auroc": "AUROC"}

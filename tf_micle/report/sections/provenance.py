@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from tf_micle.report.blocks import Facts, Section, Text
 
+_ARE = {
+  "internal": "internal: of the data set that it was trained on",
+  "external": "external: of another data set",
+}
+
 
 def section(basis):
   """Returns the `Section`."""
   facts = {
-    name.replace("_", " ").capitalize(): _text(value)
+    name.replace("_", " ").capitalize(): _text(
+      _ARE.get(value) if name == "data_are" else value
+    )
     for name, value in basis.facts.items()
   }
   block = Facts(facts) if facts else Text("Nothing was put down.")

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tf_micle.evaluation.evaluation_notes import FEW_PATIENTS
+from tf_micle.evaluation.subgroups import FEWEST
 from tf_micle.report import tables
 from tf_micle.report.blocks import Section, Text
 from tf_micle.system.plurals import counted
 
 # More classes than this are for the tables.
-_MOST = 5
+_MOST = 6
+# What calibration should be, and what less and more of it mean.
+_OFF = {
+  "intercept": (0, "too high on average", "too low on average"),
+  "slope": (1, "too extreme", "not extreme enough"),
+}
 
 
 def section(basis):
@@ -28,6 +36,7 @@ def section(basis):
       f"over {basis.kinds}. Guessing would do so in 50%."
     )
   texts += _difference(basis)
+  texts += _never(basis)
   texts += _decisions(basis)
   texts += _calibration(basis)
   blocks = [Text(text) for text in texts]
@@ -53,44 +62,68 @@ def _decisions(basis):
   found = basis.result["patient"].get("decisions")
   if not found:
     return ["There are no thresholds that were fixed before these data came."]
+  points = basis.result["operating_points"]
   rates = [
     (name, one)
     for name, one in found.items()
     if one["sensitivity"]["value"] is not None
   ]
-  rates.sort(key=lambda pair: -pair[1]["sensitivity"]["denominator"])
-  data = basis.result["operating_points"]["data"]
+  # Those of too few patients to judge go last.
+  rates.sort(
+    key=lambda of: (not basis.enough[of[0]], of[1]["sensitivity"]["value"])
+  )
   lines = [
-    f"{name}: with the threshold chosen on {data} it finds "
-    f"{_counts(one['sensitivity'])} who have it, and rightly leaves "
-    f"{_counts(one['specificity'])} who have not."
-    for name, one in rates[:_MOST]
+    f"What follows is with the thresholds chosen on {points['data']}, "
+    f"{basis.kinds} that it finds least often first."
   ]
+  for name, one in rates[:_MOST]:
+    behind = points["reached"]["patient"][name]["positives"]
+    few = counted(behind, "patient")
+    lines.append(
+      f"{name}: it finds {_counts(one['sensitivity'])} who have it, and "
+      f"rightly leaves {_counts(one['specificity'])} who have not."
+      + f" Its threshold was chosen on only {few} with it."
+      * (behind < FEWEST)
+    )
   if len(rates) > _MOST:
     more = counted(len(rates) - _MOST, basis.kind)
     lines.append(f"In the tables: {more} more.")
   return lines
 
 
+def _never(basis):
+  """Classes that are never the most probable one where they are true."""
+  if basis.findings:
+    return []
+  of = basis.at["patient"]
+  chosen = np.eye(len(basis.names), dtype=bool)[of.probabilities.argmax(axis=1)]
+  right, has = (of.positive & chosen).sum(axis=0), of.positive.sum(axis=0)
+  return [
+    f"It holds {name} for the most probable class in none of the "
+    f"{counted(count, 'patient')} who had it."
+    for name, count, found in zip(basis.names, has.tolist(), right)
+    if count and not found
+  ]
+
+
 def _calibration(basis):
-  """Names the classes whose slope is surely not 1, of enough patients."""
+  """Names the classes that are surely not calibrated, of enough patients."""
   if basis.result["patient"]["labelled"] < FEW_PATIENTS:
     return []
-  enough = basis.enough
-  found = {"too extreme": [], "not extreme enough": []}
-  for name, one in basis.result["patient"]["calibration"].items():
-    low, high = one["slope"]["low"], one["slope"]["high"]
-    if low is None or not enough[name]:
-      continue
-    if high < 1:
-      found["too extreme"].append(name)
-    elif low > 1:
-      found["not extreme enough"].append(name)
-  return [
-    f"Its probabilities are {what} for {', '.join(names)} (calibration slope)."
-    for what, names in found.items()
-    if names
-  ]
+  lines = []
+  for key, (right, below, above) in _OFF.items():
+    found = {below: [], above: []}
+    for name, one in basis.result["patient"]["calibration"].items():
+      low, high = one[key]["low"], one[key]["high"]
+      if low is not None and basis.enough[name] and not low <= right <= high:
+        found[below if high < right else above].append(name)
+    lines += [
+      f"Its probabilities are {what} for {', '.join(names)} (calibration "
+      f"{key})."
+      for what, names in found.items()
+      if names
+    ]
+  return lines
 
 
 def _counts(entry):
