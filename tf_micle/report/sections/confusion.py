@@ -55,7 +55,7 @@ def _of_classes(label, names, counts):
   ):
     cells = [
       Cell(
-        str(count) if count else "",
+        str(count) if count or place == row else "",
         title=f"{tables.percent(round(share, 3))} of the row" if count else "",
         style=tables.shade(share),
         css="right" if place == row else "",
