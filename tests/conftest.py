@@ -19,6 +19,18 @@ tf.config.set_logical_device_configuration(
 )
 
 
+# Minutes each: they begin first, so that the processes end together.
+_SLOW = {
+  *("test_exact_resume", "test_workers", "test_start_from_published"),
+  *("test_run", "test_export_command", "test_finetune_command", "test_study"),
+  *("test_disk_faults", "test_dicom_page", "test_predict_resume"),
+}
+
+
+def pytest_collection_modifyitems(items):
+  items.sort(key=lambda item: item.path.stem not in _SLOW)
+
+
 @pytest.fixture
 def eagerly():
   """Steps without tracing, which takes a deep network most of a minute."""

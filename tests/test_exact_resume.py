@@ -142,10 +142,12 @@ def test_a_signal_breaks_a_validation_off(finetune, tmp_path, monkeypatch):
     row = run_log.read(tmp_path / "parts")[-1]
     assert row["step"] == step
     assert not any(name.startswith("validation_") for name in row)
-  # The choice of thresholds, after the validation.
+  assert finetune("parts") == run.DONE
+  # The choice of thresholds of a run that is done.
   points = tmp_path / "parts" / "operating_points.json"
+  points.unlink()
   with monkeypatch.context() as patch:
-    patch.setattr(training_loop.BreakOff, "_check", _signal_after(1))
+    patch.setattr(training_loop.BreakOff, "_check", _signal_after(0))
     assert finetune("parts") == run.STOPPED
   assert not points.exists()
   assert finetune("parts") == run.DONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
 import itertools
 import multiprocessing
 import os
@@ -101,8 +102,14 @@ class WorkerPool:
       ) from error
 
   def _submit(self, function, batch) -> futures.Future:
-    with _clean_start():
-      return self._executor.submit(_map_batch, function, batch)
+    try:
+      with _clean_start():
+        return self._executor.submit(_map_batch, function, batch)
+    except OSError as error:
+      # The pool is closed, as a process died, while it starts another.
+      if error.errno in (None, errno.EPIPE):
+        raise BrokenProcessPool from error
+      raise
 
 
 def _results(keys, future) -> Iterator[tuple[Any, Any]]:
