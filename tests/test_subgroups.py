@@ -78,3 +78,36 @@ def test_two_sites_differ_by_what_they_are_apart_with_a_wider_interval():
   # Variances of two independent means add.
   widths = [one["high"] - one["low"] for one in (*alone, entry)]
   assert widths[2] == pytest.approx(np.hypot(*widths[:2]), rel=0.15)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_difference_that_is_0_is_covered(paired):
+  """Of two equally good models, and of one model at two equal sites."""
+  random, covered = np.random.default_rng(1), []
+  labels, patient = np.repeat(np.arange(40) % 2, 3), np.repeat(np.arange(40), 3)
+
+  def scored(case):
+    chance = 1 / (1 + np.exp(-case - random.normal(size=120)))
+    return study(
+      unit="image",
+      class_names=("no", "yes"),
+      labels=labels,
+      probabilities=np.stack([1 - chance, chance], axis=1),
+      patient_id=patient.astype(str),
+      bag_id=patient.astype(str),
+      row=np.arange(120).astype(str),
+      metadata={},
+    )
+
+  def cases():
+    return 1.5 * labels + random.normal(size=40)[patient]
+
+  for one in range(50):
+    case = cases()
+    here, there = scored(case), scored(case if paired else cases())
+    found = evaluation.evaluate(
+      here, other=there, paired=paired, samples=80, seed=one
+    )
+    entry = found["difference"]["image"]["mean_auroc"]
+    covered.append(entry["low"] <= 0 <= entry["high"])
+  assert 0.84 <= np.mean(covered) <= 1
