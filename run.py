@@ -42,7 +42,7 @@ from absl import app, flags, logging
 
 from data.images.worker_pool import WorkerDiedError
 from data.problems import DataError, as_lines
-from flags import modes, next_steps, reader, sweep
+from flags import modes, next_steps, parsing, reader, sweep
 from flags import study as study_file
 from flags.problems import Problems, UsageError
 from tf_micle.runs import folder as run_folder
@@ -400,7 +400,7 @@ def _report(problems):
 def parse(argv):
   """Parses the command line; ends the program where that is all there is."""
   try:
-    return reader.parse(argv)
+    return parsing.parse(argv)
   except UsageError as error:
     sys.exit(_report(error.problems))
   except SystemExit:

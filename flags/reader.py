@@ -1,4 +1,4 @@
-"""Reader of the command line: parsed, completed, checked, frozen, once."""
+"""Reader of the flags that were parsed: completed, checked, frozen, once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import collections
 import copy
 import dataclasses
 import os
-import re
 
 from absl import flags
 
@@ -26,7 +25,6 @@ from flags import (
   studying,
   training,
 )
-from flags.problems import UsageError
 
 FLAGS = flags.FLAGS
 MODULES = (
@@ -57,43 +55,8 @@ _OPTIMIZER = ("optimizer", "learning_rate")
 _USED_OF_RUN = ("unit", "uncertain", "image_size", "resize_method")
 
 
-def parse(argv, values=FLAGS):
-  """Parses a command line past its faults, to find them all.
-
-  Args:
-    argv: the program's name and its arguments.
-    values: `absl.flags.FlagValues` to parse into.
-
-  Returns:
-    The positional arguments, the program's name first.
-
-  Raises:
-    UsageError: naming every unknown flag and every value that does not parse.
-  """
-  argv, problems = list(argv), []
-  while True:
-    try:
-      rest = values(argv)
-      break
-    except flags.UnrecognizedFlagError as error:
-      problems.append(str(error))
-      bad = error.flagname
-    except flags.Error as error:
-      problems.append(str(error))
-      bad = _named(str(error))
-    kept = _without(argv, bad)
-    if kept == argv:
-      break
-    argv = kept
-  if not problems and len(rest) > 1:
-    problems = [f"Expected flags only. Received: {' '.join(rest[1:])}"]
-  if problems:
-    raise UsageError(problems)
-  return rest
-
-
 def fresh():
-  """Returns our flags once more, at their defaults, for `parse`.
+  """Returns our flags once more, at their defaults, for `parsing.parse`.
 
   Only ours: absl's own change the log when they are set.
   """
@@ -218,24 +181,6 @@ def pick(options_class, options):
   return options_class(**{name: getattr(options, name) for name in names})
 
 
-def _without(argv, name):
-  """Drops the arguments that set the flag `name`."""
-  if name is None:
-    return argv
-  pattern = re.compile(rf"--?(no)?{re.escape(name)}(=.*)?$")
-  kept, drop_value = [], False
-  for argument in argv:
-    if drop_value and not argument.startswith("-"):
-      drop_value = False
-      continue
-    drop_value = False
-    if pattern.match(argument):
-      drop_value = "=" not in argument
-    else:
-      kept.append(argument)
-  return kept
-
-
 def _ours():
   by_module = FLAGS.flags_by_module_dict()
   return [f for module in MODULES for f in by_module[module.__name__]]
@@ -312,9 +257,3 @@ def _reason(error):
 def _set(flag, text):
   """Sets a flag that the user did not give: it does not become `present`."""
   flag.value = flag.parser.parse(text)
-
-
-def _named(message):
-  """Returns the flag that an error of absl's names, or None."""
-  match = re.search(r"--?(?:no)?([A-Za-z_]\w*)", message)
-  return match and match.group(1)

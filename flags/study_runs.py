@@ -7,7 +7,7 @@ import os
 import shlex
 import tempfile
 
-from flags import checks, reader
+from flags import checks, parsing, reader
 from flags.problems import UsageError
 
 # What the study sets itself for each run; with folds, the splits too.
@@ -32,7 +32,7 @@ def read(text, used_by, *, folds):
   values, problems = reader.fresh(), []
   try:
     given = tuple(shlex.split(text))
-    reader.parse(["run.py", *given], values)
+    parsing.parse(["run.py", *given], values)
     given = tuple(values.read_flags_from_files(given))
   except UsageError as error:
     problems += error.problems
@@ -70,12 +70,12 @@ def values_of(mode, given, *, demo, starts=False):
     names = [_FROM_WEIGHTS, *names]
   recipes = [f"--flagfile={folder}/{name}.flags" for name in reversed(names)]
   values = reader.fresh()
-  reader.parse(["run.py", *recipes], values)
+  parsing.parse(["run.py", *recipes], values)
   for name in values:
     values[name].present = 0
   # What is wrong is told by `read`.
   with contextlib.suppress(UsageError):
-    reader.parse(["run.py", *given], values)
+    parsing.parse(["run.py", *given], values)
   for steps, epochs in checks.EITHER_OR.items():
     if values[epochs].present and not values[steps].present:
       values[steps].value = None

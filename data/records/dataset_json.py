@@ -123,8 +123,7 @@ def to_json(description: DatasetDescription) -> str:
 
 def save(description: DatasetDescription, data_dir: str | os.PathLike) -> None:
   """Writes `dataset.json`."""
-  path = Path(data_dir) / FILE_NAME
-  path.write_text(to_json(description), encoding="utf-8")
+  (Path(data_dir) / FILE_NAME).write_text(to_json(description), "utf-8")
 
 
 def load(data_dir: str | os.PathLike) -> DatasetDescription:
@@ -284,10 +283,8 @@ def _check_shards(description: DatasetDescription, folder: Path) -> None:
     for path, length in zip(paths, expected.shard_bytes):
       if not path.is_file():
         faults.append(f"{path.name} is missing")
-      elif path.stat().st_size != length:
-        faults.append(
-          f"{path.name} has {path.stat().st_size} of {length} bytes"
-        )
+      elif (found := path.stat().st_size) != length:
+        faults.append(f"{path.name} has {found} of {length} bytes")
   if faults:
     more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
     raise DatasetError(

@@ -24,6 +24,7 @@ BEFORE = {
   "resnet_variant": "simclr",
   "linear_probe_steps": 0,
   "encoder_rate": 1.0,
+  "jit": "off",
   "warmup_steps": None,
   "mask_same_patient": False,
   "decoupled_loss": False,
