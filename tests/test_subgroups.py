@@ -1,11 +1,13 @@
 """Subgroups of patients, and two sites: against metrics of each alone."""
 
+import statistics
+
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 from test_evaluation import study
 
-from tf_micle.evaluation import decisions, subgroups
+from tf_micle.evaluation import bands, decisions, subgroups
 from tf_micle.evaluation import evaluate as evaluation
 from tf_micle.evaluation.predictions import by_patient
 
@@ -111,3 +113,34 @@ def test_a_difference_that_is_0_is_covered(paired):
     entry = found["difference"]["image"]["mean_auroc"]
     covered.append(entry["low"] <= 0 <= entry["high"])
   assert 0.84 <= np.mean(covered) <= 1
+
+
+def test_bands_cover_what_is_known_of_clustered_scores():
+  """Sensitivity at a specificity of 0.8, and net benefit at 0.5."""
+  normal, random, covered = (
+    statistics.NormalDist(),
+    np.random.default_rng(2),
+    [],
+  )
+  labels, patient = np.repeat(np.arange(40) % 2, 3), np.repeat(np.arange(40), 3)
+  # Scores have a variance of 1 between and of 1 within patients.
+  sensitivity = normal.cdf((2 + normal.inv_cdf(0.2) * 2**0.5) / 2**0.5)
+  benefit = (normal.cdf(1 / 2**0.5) - normal.cdf(-1 / 2**0.5)) / 2
+  for one in range(50):
+    score = 2 * labels - 1 + random.normal(size=40)[patient]
+    chance = 1 / (1 + np.exp(-score - random.normal(size=120)))
+    items = study(
+      class_names=("no", "yes"),
+      labels=labels,
+      probabilities=np.stack([1 - chance, chance], axis=1),
+      patient_id=patient.astype(str),
+      bag_id=patient.astype(str),
+      row=np.arange(120).astype(str),
+      metadata={},
+    )
+    low, high = bands.bands(items, samples=80, seed=one)["roc"][1]
+    below, above = bands.net_benefit(items, samples=80, seed=one)[1]
+    covered.append(
+      [low[10] <= sensitivity <= high[10], below[49] <= benefit <= above[49]]
+    )
+  assert (np.mean(covered, axis=0) >= 0.84).all()
