@@ -44,13 +44,7 @@ def bands(
     both = np.array(both)
     return {"roc": both[:, :, 0], "pr": both[:, :, 1]}
 
-  replicates = bootstrap.replicates(
-    of_resamples, items.patient_id, samples=samples, seed=seed
-  )
-  return {
-    name: list(zip(*bootstrap.interval(drawn, intervals.LEVEL)))
-    for name, drawn in replicates.items()
-  }
+  return _drawn(of_resamples, items, samples=samples, seed=seed)
 
 
 def reliability(
@@ -75,10 +69,7 @@ def reliability(
       found.append(metrics.ratio(of, total))
     return {"observed": np.stack(found, axis=1)}  # (B, G, 15)
 
-  drawn = bootstrap.replicates(
-    observed, items.patient_id, samples=samples, seed=seed
-  )["observed"]
-  return list(zip(*bootstrap.interval(drawn, intervals.LEVEL)))
+  return _drawn(observed, items, samples=samples, seed=seed)["observed"]
 
 
 def net_benefit(
@@ -114,11 +105,17 @@ def net_benefit(
       found.append(metrics.ratio(hits - alarms * odds, total))
     return {"net benefit": np.stack(found, axis=1)}  # (B, C, 99)
 
-  drawn = bootstrap.replicates(
-    of_resamples, items.patient_id, samples=samples, seed=seed
-  )["net benefit"]
-  low, high = bootstrap.interval(drawn, intervals.LEVEL)
-  return list(zip(low, high))
+  drawn = _drawn(of_resamples, items, samples=samples, seed=seed)
+  return drawn["net benefit"]
+
+
+def _drawn(of_resamples, items, **how):
+  """Returns the bands of each curve that `of_resamples` gives, by its name."""
+  replicates = bootstrap.replicates(of_resamples, items.patient_id, **how)
+  return {
+    name: list(zip(*bootstrap.interval(drawn, intervals.LEVEL)))
+    for name, drawn in replicates.items()
+  }
 
 
 def _curves(weights, truth, order, ends):
