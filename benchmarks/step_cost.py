@@ -71,19 +71,25 @@ def bare(precision):
   return encoder_cost.seconds(encoder, images, STEPS)
 
 
-def whole(precision, remat, jit=False):
-  """Returns the seconds of a step of training."""
+def model_and_views(precision, remat=False):
+  """Returns a model to pretrain, compiled, and a batch of views."""
   import numpy as np
-  import tensorflow as tf
 
   from tf_micle.contrastive.build import build_contrastive_model
 
   model, _ = build_contrastive_model(
     options(precision=precision, remat=remat), steps_per_epoch=9, train_steps=9
   )
-  model.jit_compile = jit
   draw = np.random.default_rng(0)
-  views = draw.integers(0, 256, (PAIRS, 2, SIZE, SIZE, 3), np.uint8)
+  return model, draw.integers(0, 256, (PAIRS, 2, SIZE, SIZE, 3), np.uint8)
+
+
+def whole(precision, remat, jit=False):
+  """Returns the seconds of a step of training."""
+  import tensorflow as tf
+
+  model, views = model_and_views(precision, remat)
+  model.jit_compile = jit
   marks = []
 
   def mark(batch, logs):
