@@ -115,7 +115,7 @@ def train(options, problems):
   from tf_micle.modes import finetune, pretrain
   from tf_micle.runs import run_log
   from tf_micle.system import workers
-  from tf_micle.training import loop, session
+  from tf_micle.training import loop, plan, session
 
   clock.done("importing TensorFlow")
   # First: several workers must find each other before any other operation.
@@ -136,8 +136,8 @@ def train(options, problems):
       data.damage_explained(),
     ):
       outcome = session.train(
-        session.Session(
-          reader.pick(session.RunOptions, options._replace(model_dir=folder)),
+        plan.Session(
+          reader.pick(plan.RunOptions, options._replace(model_dir=folder)),
           strategy,
           flags=options._asdict(),
           not_default=reader.not_default(options),

@@ -18,7 +18,7 @@ from tf_micle.runs import checkpoint, trained_on
 from tf_micle.runs import folder as run_folder
 from tf_micle.runs.trained_on import PatientSet
 from tf_micle.system.plurals import counted
-from tf_micle.training.session import Plan
+from tf_micle.training.plan import Plan
 
 # A layer of the projection head to start from is not to be a random one.
 _STARTS = {"encoder": False, "projection_head": False}
@@ -48,7 +48,7 @@ def plan(pick, data, seen, problems):
     problems: `flags.problems.Problems`; those that are known already.
 
   Returns:
-    A `session.Plan`.
+    A `plan.Plan`.
   """
   mode, options = pick(FinetuneMode), pick(FinetuneOptions)
   source, validation = _open(mode, data, problems)

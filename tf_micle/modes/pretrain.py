@@ -11,7 +11,7 @@ from tf_micle.contrastive.build import build_contrastive_model
 from tf_micle.health.checks import HealthChecks
 from tf_micle.options import PretrainOptions
 from tf_micle.runs.trained_on import PatientSet
-from tf_micle.training.session import Plan, save_every
+from tf_micle.training.plan import Plan, save_every
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ def plan(pick, data, seen, problems):
     problems: `flags.problems.Problems`; those that are known already.
 
   Returns:
-    A `session.Plan`.
+    A `plan.Plan`.
   """
   del seen
   mode, options = pick(PretrainMode), pick(PretrainOptions)
