@@ -7,11 +7,6 @@ flags.DEFINE_bool(
   False,
   "Images of an anchor's patient are not among its negatives.",
 )
-flags.DEFINE_bool(
-  "decoupled_loss",
-  False,
-  "Leave positives out of NT-Xent's denominator (Yeh et al. 2022).",
-)
 flags.DEFINE_integer(
   "views_per_bag",
   2,

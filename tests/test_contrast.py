@@ -1,4 +1,4 @@
-"""Several positives, masks, decoupling and mixture against naive loops."""
+"""Several positives, masks and mixture against naive loops."""
 
 import functools
 
@@ -13,18 +13,17 @@ PATIENTS = np.array([7, 2**62, 7, 1, 2**62, 7])
 CASES = {
   "masked": (2, {"patients": PATIENTS}),
   "three views": (3, {}),
-  "decoupled": (2, {"decoupled": True}),
-  "all": (3, {"patients": PATIENTS, "decoupled": True}),
+  "both": (3, {"patients": PATIENTS}),
   "mixture": (3, {"micle_weight": 0.3, "patients": PATIENTS}),
 }
 T = 0.4
 
 
-def naive(bags, patients=None, decoupled=False, micle_weight=None):
+def naive(bags, patients=None, micle_weight=None):
   """The loss and accuracy of float64 (b, k, d) views, from the definitions."""
   if micle_weight is not None:
-    micle = naive(bags[:, [0, 1]], patients, decoupled)
-    simclr = naive(bags[:, [0, 2]], patients, decoupled)
+    micle = naive(bags[:, [0, 1]], patients)
+    simclr = naive(bags[:, [0, 2]], patients)
     parts = zip(micle, simclr)
     return [micle_weight * a + (1 - micle_weight) * b for a, b in parts]
   b, k, _ = bags.shape
@@ -39,8 +38,7 @@ def naive(bags, patients=None, decoupled=False, micle_weight=None):
       negatives = [
         j for j in negatives if patients[views[j][0]] != patients[bag]
       ]
-    summed = negatives if decoupled else positives + negatives
-    total = sum(np.exp(s[j]) for j in summed)
+    total = sum(np.exp(s[j]) for j in positives + negatives)
     losses.append(np.mean([-np.log(np.exp(s[p]) / total) for p in positives]))
     hits.append(max(positives + negatives, key=s.get) in positives)
   return 2 * np.mean(losses), np.mean(hits)
@@ -134,14 +132,11 @@ def test_low_precision_projections_are_computed_in_float32(case):
   np.testing.assert_allclose(loss, expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("decoupled", [False, True])
 @pytest.mark.parametrize("blocked", [False, True])
-def test_a_batch_of_one_patient_teaches_nothing(
-  monkeypatch, decoupled, blocked
-):
+def test_a_batch_of_one_patient_teaches_nothing(monkeypatch, blocked):
   if blocked:
     monkeypatch.setattr(nt_xent, "_MANY_CANDIDATES", 2)
-  options = {"patients": np.zeros(len(PATIENTS), int), "decoupled": decoupled}
+  options = {"patients": np.zeros(len(PATIENTS), int)}
   z = tf.constant(random_bags(2), tf.float32)
   loss, _, gradient = with_gradient(z, options)
   np.testing.assert_allclose(loss, 0, atol=1e-6)

@@ -64,7 +64,7 @@ def update(model, views=2, **options):
   ("size", "views", "objective"),
   [
     *((size, 2, {}) for size in (1, 2, 4, 8)),
-    (2, 3, {"mask_same_patient": True, "decoupled": True}),
+    (2, 3, {"mask_same_patient": True}),
   ],
 )
 def test_the_gradient_is_that_of_the_plain_step(size, views, objective):

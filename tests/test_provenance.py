@@ -27,3 +27,7 @@ def test_a_run_that_names_no_flag_has_its_value_from_before(tmp_path):
     "--loss_reduction: was 'anchors', is 'pairs'",
     "--min_object_covered: was 0.0, is 0.1",
   ]
+  gone = {"seed": 0, "decoupled_loss": True}
+  (tmp_path / "flags.json").write_text(json.dumps(gone))
+  (line,) = changes(seed=0, **before, **ends)
+  assert line.startswith("--decoupled_loss: was True, and there is no such")

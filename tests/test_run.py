@@ -200,7 +200,7 @@ def test_selective_kernels_and_rotation_step_too(pretrain):
 @pytest.mark.parametrize(
   ("objective", "views"),
   [
-    ({"views_per_bag": 4, "mask_same_patient": 1, "decoupled_loss": 1}, 4),
+    ({"views_per_bag": 4, "mask_same_patient": 1}, 4),
     ({"micle_weight": 0.5}, 3),
   ],
 )

@@ -1,4 +1,4 @@
-"""Contrast of anchors with several positives, masked or decoupled.
+"""Contrast of anchors with several positives, or without some negatives.
 
 An anchor's bag and patient say what the other views of the batch are to it:
 
@@ -14,21 +14,18 @@ from __future__ import annotations
 import tensorflow as tf
 
 
-def of_bags(bags, patients=None, *, decoupled=False):
+def of_bags(bags, patients=None):
   """Returns the loss of anchors and its slope, for `blocked_values`.
 
   The loss of anchor i with the positives P is the mean over p in P of
   -s(i, p) + log sum_a exp s(i, a), with similarities s over temperature: the
   mean outside of the logarithm (Khosla et al. 2020, arXiv 2004.11362, eq. 2).
-  The sum is over positives and negatives; decoupled, over negatives alone (Yeh
-  et al. 2022, arXiv 2110.06848, eq. 6), and an anchor without any then has a
-  loss of 0.
+  The sum is over positives and negatives.
 
   Args:
     bags: int32 (m,), of each candidate.
     patients: int64 (m,), of each candidate; None: no view is left out for its
       patient.
-    decoupled: whether positives are left out of the sum.
 
   Returns:
     Two functions as `blocked_softmax.values` and `blocked_softmax.slopes`, with
@@ -37,34 +34,31 @@ def of_bags(bags, patients=None, *, decoupled=False):
   """
 
   def sets(itself):
-    """int32 (n,) -> positives, negatives and the sum's, bool (n, m) each."""
+    """int32 (n,) -> positives, and these with negatives, bool (n, m) each."""
     is_self = tf.one_hot(itself, tf.shape(bags)[0], True, False)
     positive = tf.gather(bags, itself)[:, None] == bags[None]
     negative = ~positive
     if patients is not None:
       negative &= tf.gather(patients, itself)[:, None] != patients[None]
     positive &= ~is_self
-    return positive, negative, negative if decoupled else positive | negative
+    return positive, positive | negative
 
   def values(anchors, candidates, itself, *, temperature):
-    positive, negative, summed = sets(itself)
+    positive, others = sets(itself)
     logits = _logits(anchors, candidates, temperature)  # (n, m)
     attracted = tf.reduce_sum(tf.where(positive, logits, 0.0), axis=1)
-    log_sum = tf.reduce_logsumexp(_only(summed, logits), axis=1)
-    losses = log_sum - attracted / _count(positive)
-    losses = tf.where(tf.reduce_any(summed, axis=1), losses, 0.0)
-    others = _only(positive | negative, logits)
+    others = _only(others, logits)
+    losses = tf.reduce_logsumexp(others, axis=1) - attracted / _count(positive)
     log_p = tf.nn.log_softmax(others)
     nearest = tf.one_hot(tf.argmax(others, axis=1), tf.shape(bags)[0])
     hits = tf.reduce_sum(tf.where(positive, nearest, 0.0), axis=1)
     return losses, hits, -tf.reduce_sum(tf.exp(log_p) * log_p, axis=1)
 
   def slopes(anchors, candidates, itself, *, temperature):
-    positive, _, summed = sets(itself)
+    positive, others = sets(itself)
     logits = _logits(anchors, candidates, temperature)
-    p = tf.nn.softmax(_only(summed, logits))
-    p -= tf.cast(positive, tf.float32) / _count(positive)[:, None]
-    return tf.where(tf.reduce_any(summed, axis=1, keepdims=True), p, 0.0)
+    p = tf.nn.softmax(_only(others, logits))
+    return p - tf.cast(positive, tf.float32) / _count(positive)[:, None]
 
   return values, slopes
 

@@ -43,7 +43,6 @@ class ContrastiveModel(tf.keras.Model):
     normalize=True,
     loss_reduction="pairs",
     mask_same_patient=False,
-    decoupled=False,
     micle_weight=None,
     l2=0.0,
     probe=None,
@@ -62,7 +61,6 @@ class ContrastiveModel(tf.keras.Model):
       loss_reduction: of NT-Xent, 'pairs' or 'anchors'.
       mask_same_patient: whether views of an anchor's patient are left out of
         its negatives.
-      decoupled: whether NT-Xent leaves positives out of its denominator.
       micle_weight: of `nt_xent.mixture`, for batches with v = 3; None: NT-Xent
         of all views.
       l2: coefficient of `optimizers.l2_penalty` in the loss.
@@ -85,7 +83,6 @@ class ContrastiveModel(tf.keras.Model):
       temperature=temperature,
       normalize=normalize,
       reduction=loss_reduction,
-      decoupled=decoupled,
     )
     self._mask_same_patient = mask_same_patient
     self._l2 = l2

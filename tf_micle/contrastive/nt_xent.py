@@ -22,7 +22,6 @@ def nt_xent(
   normalize=True,
   reduction="pairs",
   patients=None,
-  decoupled=False,
 ):
   """Returns the NT-Xent loss of a batch of positive pairs (SimCLR, eq. 1).
 
@@ -52,8 +51,6 @@ def nt_xent(
     reduction: 'pairs' or 'anchors'.
     patients: int64 (b,), whose bag each is: views of an anchor's patient are
       then not among its negatives. None: all other bags' views are.
-    decoupled: whether positives are left out of the denominator (Yeh et al.
-      2022, eq. 6).
 
   Returns:
     loss: float32 (), over this replica's b bags, in nats.
@@ -82,7 +79,7 @@ def nt_xent(
   b, global_b = tf.shape(z)[0], tf.shape(gathered)[0]
   first = _replica() * b + tf.range(b)  # (b,) positions among the candidates
   itself = tf.concat([first + j * global_b for j in range(k)], axis=0)  # (kb,)
-  if k == 2 and patients is None and not decoupled:
+  if k == 2 and patients is None:
     partner = tf.concat([first + global_b, first], axis=0)  # (2b,)
     of_anchors = itself, partner
     values, slopes = blocked_softmax.values, blocked_softmax.slopes
@@ -91,7 +88,6 @@ def nt_xent(
     values, slopes = contrast.of_bags(
       tf.tile(tf.range(global_b), [k]),
       None if patients is None else tf.tile(_gather(patients), [k]),
-      decoupled=decoupled,
     )
   if (candidates.shape[0] or 0) >= _MANY_CANDIDATES:
     values = functools.partial(

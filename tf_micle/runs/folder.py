@@ -27,7 +27,6 @@ BEFORE = {
   "jit": "off",
   "warmup_steps": None,
   "mask_same_patient": False,
-  "decoupled_loss": False,
   "views_per_bag": 2,
   "micle_weight": None,
   "pair_by": None,

@@ -24,6 +24,8 @@ _PACKAGES = (
 
 # How far a run goes; it may go further than was asked for at first.
 _ONLY_MORE = ("train_steps", "train_epochs")
+# Flags that were taken out, with the value that changed nothing.
+_GONE = {"decoupled_loss": False}
 _OTHER = {
   "data_digest": "other training data",
   "picked_on_digest": "other data to pick the checkpoint on",
@@ -55,6 +57,11 @@ def changed_flags(run_dir, *, flags, may_change):
     f"--{name}: was {before[name]!r}, is {value!r}"
     for name, value in sorted(flags.items())
     if name in before and name not in may_change and before[name] != value
+  ]
+  changed += [
+    f"--{name}: was {before[name]!r}, and there is no such flag any more"
+    for name, off in _GONE.items()
+    if before.get(name, off) != off
   ]
   return changed + [
     f"--{name}: was {before[name]!r}, is {flags[name]!r}, which is less"
