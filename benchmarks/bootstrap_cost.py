@@ -64,14 +64,11 @@ def main():
   for case in CASES:
     labels, probabilities, whose = made_up(*case)
 
-    def ours(weights, labels=labels, probabilities=probabilities):
-      return metrics.measure(labels, probabilities, weights=weights)
+    def ours(labels=labels, probabilities=probabilities, whose=whose):
+      measure = metrics.of_weights(labels, probabilities)
+      bootstrap.replicates(measure, whose, samples=SAMPLES)
 
-    took = seconds(
-      lambda ours=ours, whose=whose: bootstrap.replicates(
-        ours, whose, samples=SAMPLES
-      )
-    )
+    took = seconds(ours)
     weights = np.random.default_rng(1).integers(3, size=len(labels))
 
     def theirs(case=(labels, probabilities, weights)):

@@ -26,7 +26,7 @@ def simulated_study(random):
 
 def interval_of_auroc(labels, scores, clusters, seed):
   samples = bootstrap.replicates(
-    lambda weights: metrics.measure(labels, scores, weights=weights),
+    metrics.of_weights(labels, scores),
     clusters,
     samples=200,
     seed=seed,
