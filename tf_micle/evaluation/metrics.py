@@ -69,16 +69,16 @@ def of_weights(
   of = _of_labels if labels.ndim == 1 else _of_findings
   whole = of(labels, probabilities)
   rankings = [
-    _ranking(*binary(labels, probabilities, c), specificity)
+    _ranking(*ranked(labels, probabilities, c), specificity)
     for c in range(probabilities.shape[1])
   ]
 
   def found(weights):
     values = whole(weights)
-    counts = weights.astype(np.int64)  # Five times faster to sum up.
-    ranked = zip(*(ranking(counts) for ranking in rankings))
-    for name, of_classes in zip(PER_CLASS, ranked):
-      values[name] = np.stack(of_classes, axis=-1)  # (B, C)
+    counts = weights.astype(np.int64)
+    of_classes = zip(*(ranking(counts) for ranking in rankings))
+    for name, scores in zip(PER_CLASS, of_classes):
+      values[name] = np.stack(scores, axis=-1)  # (B, C)
       values[f"mean_{name}"] = _mean_of_defined(values[name])
     return values
 
@@ -165,7 +165,41 @@ def binary(labels, probabilities, c):
   return truth[known], probabilities[known, c], known
 
 
-def _ranking(truth, score, known, specificity):
+def ranked(labels, probabilities, c):
+  """`binary` by falling score: (truth, score, places of the items)."""
+  truth, score, known = binary(labels, probabilities, c)
+  order = np.argsort(-score, kind="stable")
+  return truth[order], score[order], np.flatnonzero(known)[order]
+
+
+def among_first(truth, places, at):
+  """How many of the first ranked items are positive, and negative.
+
+  Args:
+    truth: (m,) bool, by rank.
+    places: (m,) where the items stand among all n.
+    at: (k,) how many items are the first ones, 0 to m each.
+
+  Returns:
+    A function of (B, n) integers, how often each item counts: two (B, k) float
+    arrays. Integers are summed five times as fast.
+  """
+  kinds = [
+    (places[of], np.append(0, np.cumsum(of))[at]) for of in (truth, ~truth)
+  ]
+
+  def found(counts):
+    both = []
+    for own, ends in kinds:
+      sums = np.zeros((len(counts), len(own) + 1), counts.dtype)
+      np.cumsum(np.take(counts, own, axis=1), axis=1, out=sums[:, 1:])
+      both.append(np.take(sums, ends, axis=1).astype(float))
+    return both
+
+  return found
+
+
+def _ranking(truth, score, places, specificity):
   """Counts -> (AUROC, average precision, sensitivity), (B,) each.
 
   scikit-learn's roc_curve takes one set of weights and sorts at each call; a
@@ -173,22 +207,25 @@ def _ranking(truth, score, known, specificity):
   resample, so one sort serves all, and only the thresholds where a positive is
   gained add to the sums.
   """
-  order = np.argsort(-score, kind="stable")
-  truth, score = truth[order], score[order]
-  rows = np.flatnonzero(known)[order]
-  start, end = _steps_with_positives(truth, score)
-  # Positives and negatives before each item.
-  hits, alarms = (np.append(0, np.cumsum(of)) for of in (truth, ~truth))
-  mixed = np.flatnonzero(alarms[end] > alarms[start])
+  edges = np.flatnonzero(np.diff(score)) + 1
+  start, end = np.append(0, edges), np.append(edges, len(score))
+  hits = np.append(0, np.cumsum(truth))
+  gains = hits[end] > hits[start]
+  start, end = start[gains], end[gains]
+  mixed = np.flatnonzero(end - start > hits[end] - hits[start])
+  at = np.concatenate([[0], end, [len(truth)], start[mixed]])
+  first = among_first(truth, places, at)
+  last = len(end) + 1
 
   def ranking(counts):
-    true = _running_sum(counts, rows[truth])
-    false = _running_sum(counts, rows[~truth])
-    positives, negatives = true[:, -1], false[:, -1]
-    false_before = _take(false, alarms[start[mixed]])
-    true = _take(true, np.append(0, hits[end]))  # (B, 1 + steps)
-    false = _take(false, alarms[end])  # (B, steps)
-    gained = np.diff(true, axis=1)
+    true, false = first(counts)
+    positives, negatives = true[:, last], false[:, last]
+    true, false, false_before = (
+      true[:, :last],
+      false[:, 1:last],
+      false[:, last + 1 :],
+    )
+    gained = np.diff(true, axis=1)  # (B, steps)
     # Each positive is above the negatives not yet seen, and halfway above ties.
     tied = _dot(gained[:, mixed], false[:, mixed] - false_before)
     above = positives * negatives - _dot(gained, false) + tied / 2
@@ -208,44 +245,25 @@ def _ranking(truth, score, known, specificity):
   return ranking
 
 
-def _steps_with_positives(truth, score):
-  """Where runs of equal falling scores that hold a positive start and end."""
-  edges = np.flatnonzero(np.diff(score)) + 1
-  start, end = np.append(0, edges), np.append(edges, len(score))
-  positives_at = np.append(0, np.cumsum(truth))
-  holds = positives_at[end] > positives_at[start]
-  return start[holds], end[holds]
-
-
-def _running_sum(counts, rows):
-  """Sums over the first rows: (B, n) -> (B, 1 + rows), from zero."""
-  sums = np.zeros((len(counts), len(rows) + 1), counts.dtype)
-  np.cumsum(np.take(counts, rows, axis=1), axis=1, out=sums[:, 1:])
-  return sums
-
-
-def _take(sums, at):
-  return np.take(sums, at, axis=1).astype(float)
-
-
 def _dot(these, others):
   """(B, k) twice -> (B,)."""
   return np.einsum("bk,bk->b", these, others)
 
 
-def _bins(confidence):
-  """(n,) the bin of each, 0 to BINS - 1; bins are (low, high]."""
+def sums_by_bin(confidence):
+  """A function: sums of (B, n) by bins (low, high] of confidence, (B, BINS)."""
   edges = np.linspace(0, 1, BINS + 1)
-  return np.digitize(confidence, edges[1:-1], right=True)
+  bins = np.digitize(confidence, edges[1:-1], right=True)
+  order = np.argsort(bins, kind="stable")
+  filled, starts = np.unique(bins[order], return_index=True)
 
+  def sums(values):
+    found = np.zeros((len(values), BINS))
+    own = np.take(values, order, axis=1)
+    found[:, filled] = np.add.reduceat(own, starts, axis=1)
+    return found
 
-def in_bins(confidence, right, weights):
-  """(B, BINS) each: weight, sum of confidence, sum of right."""
-  of = np.eye(BINS)[_bins(confidence)]
-  return tuple(
-    weights @ (of * values[:, None])
-    for values in (np.ones(len(of)), confidence, right)
-  )
+  return sums
 
 
 def _calibration_gaps(confidence, right, known):
@@ -253,14 +271,5 @@ def _calibration_gaps(confidence, right, known):
 
   Guo et al. 2017, equation 3.
   """
-  rows = np.flatnonzero(known)
-  bins = _bins(confidence[rows])
-  rows = rows[np.argsort(bins, kind="stable")]
-  starts = np.unique(np.sort(bins), return_index=True)[1]
-  gaps = right[rows] - confidence[rows]
-
-  def found(weights):
-    own = np.take(weights, rows, axis=1) * gaps
-    return np.abs(np.add.reduceat(own, starts, axis=1)).sum(axis=1)
-
-  return found
+  sums, gaps = sums_by_bin(confidence), (right - confidence) * known
+  return lambda weights: np.abs(sums(weights * gaps)).sum(axis=1)
