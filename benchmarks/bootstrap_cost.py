@@ -20,7 +20,7 @@ from sklearn import metrics as sk
 sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 
 from benchmarks.small import sized
-from tf_micle.evaluation import bootstrap, metrics
+from tf_micle.evaluation import bootstrap, resampled_metrics
 
 SAMPLES = sized(1000, 100)
 # Classes, images, patients.
@@ -65,7 +65,7 @@ def main():
     labels, probabilities, whose = made_up(*case)
 
     def ours(labels=labels, probabilities=probabilities, whose=whose):
-      measure = metrics.of_weights(labels, probabilities)
+      measure = resampled_metrics.of_weights(labels, probabilities)
       bootstrap.replicates(measure, whose, samples=SAMPLES)
 
     took = seconds(ours)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from tf_micle.evaluation import curves, metrics
+from tf_micle.evaluation import curves, metrics, resampled_metrics
 
 NAN = np.nan
 
@@ -188,7 +188,7 @@ def test_weights_are_repeated_items(make):
   weights[0] = 0
   # A resample without a class.
   weights[1] *= labels != 1 if labels.ndim == 1 else labels[:, 0] != 1
-  many = metrics.of_weights(labels, scores)(weights.astype(float))
+  many = resampled_metrics.of_weights(labels, scores)(weights.astype(float))
   for b, weight in enumerate(weights):
     copied = np.repeat(np.arange(len(labels)), weight)
     expected = metrics.measure(labels[copied], scores[copied])
@@ -206,7 +206,9 @@ def test_ranking_of_resamples_is_scikit_learns(digits):
   truth = random.integers(2, size=300)
   score = random.beta(1 + truth, 2).round(digits)
   weights = random.poisson(1, (4, 300)).astype(float)
-  found = metrics.of_weights(truth, np.stack([1 - score, score], axis=1))
+  found = resampled_metrics.of_weights(
+    truth, np.stack([1 - score, score], axis=1)
+  )
   for b, weight in enumerate(weights):
     told = {"y_score": score, "sample_weight": weight}
     fpr, tpr, _ = sklearn_metrics.roc_curve(

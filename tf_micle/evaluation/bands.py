@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tf_micle.evaluation import bootstrap, curves, intervals, metrics
+from tf_micle.evaluation import (
+  bootstrap,
+  curves,
+  intervals,
+  metrics,
+  resampled_metrics,
+)
 from tf_micle.evaluation.predictions import Predictions
 
 GRID = np.linspace(0, 1, 51)
@@ -111,11 +117,13 @@ def net_benefit(
 
 
 def _among_first(items, at):
-  """`metrics.among_first` of each class; `at` takes its falling scores."""
+  """The function `among_first` of each class; `at` takes falling scores."""
   found = []
   for c in range(len(items.class_names)):
-    truth, score, places = metrics.ranked(items.labels, items.probabilities, c)
-    found.append(metrics.among_first(truth, places, at(score)))
+    truth, score, places = resampled_metrics.ranked(
+      items.labels, items.probabilities, c
+    )
+    found.append(resampled_metrics.among_first(truth, places, at(score)))
   return found
 
 

@@ -12,6 +12,7 @@ from tf_micle.evaluation import (
   intervals,
   metrics,
   pairing,
+  resampled_metrics,
   subgroups,
 )
 from tf_micle.evaluation.operating_points import OperatingPoints
@@ -162,7 +163,7 @@ def _measured(predictions, specificity, samples, seed, show_progress, name):
   items = predictions.take(predictions.stated.any(axis=1))
   measured = items.labels, items.probabilities
   replicates = bootstrap.replicates(
-    metrics.of_weights(*measured, specificity=specificity),
+    resampled_metrics.of_weights(*measured, specificity=specificity),
     items.patient_id,
     samples=samples,
     seed=seed,

@@ -8,9 +8,8 @@ or missing finding, are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
+from sklearn import metrics
 
 BINS = 15
 PER_CLASS = ("auroc", "auprc", "sensitivity")
@@ -44,44 +43,28 @@ def measure(
     over those with positives and negatives, the others over those with labels.
     What is not defined is NaN, never 0.
   """
-  found = of_weights(labels, probabilities, specificity=specificity)
-  once = found(np.ones((1, len(labels))))
-  return {name: values[0] for name, values in once.items()}
+  labels, probabilities, of = whole(labels, probabilities)
+  ranked = [
+    _ranking(*binary(labels, probabilities, c)[:2], specificity)
+    for c in range(probabilities.shape[1])
+  ]
+  found = with_classes(of(np.ones((1, len(labels)))), ranked)
+  return {name: values[0] for name, values in found.items()}
 
 
-def of_weights(
-  labels: np.ndarray,
-  probabilities: np.ndarray,
-  *,
-  specificity: float = 0.9,
-) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-  """`measure` of many resamples, which share the order of the scores.
-
-  Args:
-    labels, probabilities, specificity: as in `measure`.
-
-  Returns:
-    A function of (B, n) float weights, how often each item counts in each of B
-    resamples: 0, 1, 2 and so on. It gives the same, as (B,) and (B, C) arrays.
-  """
+def whole(labels, probabilities):
+  """Both as arrays, and weights -> the metrics that are not of one class."""
   labels = np.asarray(labels)
   probabilities = np.asarray(probabilities, np.float64)
   of = _of_labels if labels.ndim == 1 else _of_findings
-  whole = of(labels, probabilities)
-  rankings = [
-    _ranking(*ranked(labels, probabilities, c), specificity)
-    for c in range(probabilities.shape[1])
-  ]
+  return labels, probabilities, of(labels, probabilities)
 
-  def found(weights):
-    values = whole(weights)
-    counts = weights.astype(np.int64)
-    of_classes = zip(*(ranking(counts) for ranking in rankings))
-    for name, scores in zip(PER_CLASS, of_classes):
-      values[name] = np.stack(scores, axis=-1)  # (B, C)
-      values[f"mean_{name}"] = _mean_of_defined(values[name])
-    return values
 
+def with_classes(found, ranked):
+  """Adds what each class has, a tuple like `PER_CLASS` of (B,), and means."""
+  for name, values in zip(PER_CLASS, zip(*ranked)):
+    found[name] = np.stack(values, axis=-1)  # (B, C)
+    found[f"mean_{name}"] = _mean_of_defined(found[name])
   return found
 
 
@@ -165,89 +148,18 @@ def binary(labels, probabilities, c):
   return truth[known], probabilities[known, c], known
 
 
-def ranked(labels, probabilities, c):
-  """`binary` by falling score: (truth, score, places of the items)."""
-  truth, score, known = binary(labels, probabilities, c)
-  order = np.argsort(-score, kind="stable")
-  return truth[order], score[order], np.flatnonzero(known)[order]
-
-
-def among_first(truth, places, at):
-  """How many of the first ranked items are positive, and negative.
-
-  Args:
-    truth: (m,) bool, by rank.
-    places: (m,) where the items stand among all n.
-    at: (k,) how many items are the first ones, 0 to m each.
-
-  Returns:
-    A function of (B, n) integers, how often each item counts: two (B, k) float
-    arrays. Integers are summed five times as fast.
-  """
-  kinds = [
-    (places[of], np.append(0, np.cumsum(of))[at]) for of in (truth, ~truth)
-  ]
-
-  def found(counts):
-    both = []
-    for own, ends in kinds:
-      sums = np.zeros((len(counts), len(own) + 1), counts.dtype)
-      np.cumsum(np.take(counts, own, axis=1), axis=1, out=sums[:, 1:])
-      both.append(np.take(sums, ends, axis=1).astype(float))
-    return both
-
-  return found
-
-
-def _ranking(truth, score, places, specificity):
-  """Counts -> (AUROC, average precision, sensitivity), (B,) each.
-
-  scikit-learn's roc_curve takes one set of weights and sorts at each call; a
-  bootstrap asks for it ten thousand times. The scores are the same in every
-  resample, so one sort serves all, and only the thresholds where a positive is
-  gained add to the sums.
-  """
-  edges = np.flatnonzero(np.diff(score)) + 1
-  start, end = np.append(0, edges), np.append(edges, len(score))
-  hits = np.append(0, np.cumsum(truth))
-  gains = hits[end] > hits[start]
-  start, end = start[gains], end[gains]
-  mixed = np.flatnonzero(end - start > hits[end] - hits[start])
-  at = np.concatenate([[0], end, [len(truth)], start[mixed]])
-  first = among_first(truth, places, at)
-  last = len(end) + 1
-
-  def ranking(counts):
-    true, false = first(counts)
-    positives, negatives = true[:, last], false[:, last]
-    true, false, false_before = (
-      true[:, :last],
-      false[:, 1:last],
-      false[:, last + 1 :],
-    )
-    gained = np.diff(true, axis=1)  # (B, steps)
-    # Each positive is above the negatives not yet seen, and halfway above ties.
-    tied = _dot(gained[:, mixed], false[:, mixed] - false_before)
-    above = positives * negatives - _dot(gained, false) + tied / 2
-    called = np.maximum(true[:, 1:] + false, np.finfo(float).tiny)
-    precise = _dot(gained, true[:, 1:] / called)
-    allowed = (1 - specificity + 1e-9) * negatives
-    steps = (false <= allowed[:, None]).sum(axis=1, keepdims=True)
-    reached = np.take_along_axis(true, steps, axis=1)[:, 0]
-    negatives = np.where(positives > 0, negatives, 0)
-    positives = np.where(negatives > 0, positives, 0)
-    return (
-      ratio(above, positives * negatives),
-      ratio(precise, positives),
-      ratio(reached, positives),
-    )
-
-  return ranking
-
-
-def _dot(these, others):
-  """(B, k) twice -> (B,)."""
-  return np.einsum("bk,bk->b", these, others)
+def _ranking(truth, score, specificity):
+  """(AUROC, average precision, sensitivity) of one class, (1,) each."""
+  if not truth.any() or truth.all():
+    return (np.full(1, np.nan),) * 3
+  # All points: on a straight piece of the curve the best threshold may lie.
+  fpr, tpr, _ = metrics.roc_curve(truth, score, drop_intermediate=False)
+  return (
+    np.array([metrics.auc(fpr, tpr)]),
+    np.array([metrics.average_precision_score(truth, score)]),
+    # The rounding of 1 - fpr must not decide.
+    np.array([tpr[1 - fpr >= specificity - 1e-9].max()]),
+  )
 
 
 def sums_by_bin(confidence):

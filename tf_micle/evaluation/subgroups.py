@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tf_micle.evaluation import bootstrap, decisions, intervals, metrics
+from tf_micle.evaluation import (
+  bootstrap,
+  decisions,
+  intervals,
+  metrics,
+  resampled_metrics,
+)
 from tf_micle.evaluation.predictions import Predictions
 
 # Fewer patients with a class, or without it, say nothing of a group.
@@ -69,7 +75,7 @@ def measured(
 
 def _values(items, thresholds):
   """(B, n) weights -> {metric: (B, C)}."""
-  measure = metrics.of_weights(items.labels, items.probabilities)
+  measure = resampled_metrics.of_weights(items.labels, items.probabilities)
   parts = {} if thresholds is None else decisions.parts(items, thresholds)
   rates = {
     name: [part.astype(float) for part in parts[name]]

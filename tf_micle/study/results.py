@@ -8,7 +8,14 @@ import os
 
 import numpy as np
 
-from tf_micle.evaluation import bootstrap, intervals, metrics, pairing, saved
+from tf_micle.evaluation import (
+  bootstrap,
+  intervals,
+  metrics,
+  pairing,
+  resampled_metrics,
+  saved,
+)
 from tf_micle.evaluation.predictions import Predictions, by_patient
 from tf_micle.runs import folder as run_folder
 from tf_micle.study.design import IN_DISTRIBUTION
@@ -104,7 +111,7 @@ def scored(runs: dict[tuple, Predictions], seed: int = 0) -> Scored:
       names = [metric for of, metric in SCORES if of == level]
       of_part = part.labels, part.probabilities
       resampled = bootstrap.replicates(
-        metrics.of_weights(*of_part),
+        resampled_metrics.of_weights(*of_part),
         part.patient_id,
         samples=SAMPLES,
         seed=seed,
