@@ -4,6 +4,7 @@
 
 Made-up predictions; prints the processor's seconds, and scikit-learn's as a
 multiple of ours. Of the slower way only a few resamples are run, and scaled.
+Then what the other intervals of a report cost, for the last case.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ from sklearn import metrics as sk
 sys.path.insert(0, os.fspath(pathlib.Path(__file__).parent.parent))
 
 from benchmarks.small import sized
-from tf_micle.evaluation import bootstrap, metrics
+from tf_micle.evaluation import (
+  bands,
+  bootstrap,
+  calibration,
+  resampled_metrics,
+)
+from tf_micle.evaluation.predictions import Predictions
 
 SAMPLES = sized(1000, 100)
 # Classes, images, patients.
@@ -64,14 +71,11 @@ def main():
   for case in CASES:
     labels, probabilities, whose = made_up(*case)
 
-    def ours(weights, labels=labels, probabilities=probabilities):
-      return metrics.measure(labels, probabilities, weights=weights)
+    def ours(labels=labels, probabilities=probabilities, whose=whose):
+      measure = resampled_metrics.of_weights(labels, probabilities)
+      bootstrap.replicates(measure, whose, samples=SAMPLES)
 
-    took = seconds(
-      lambda ours=ours, whose=whose: bootstrap.replicates(
-        ours, whose, samples=SAMPLES
-      )
-    )
+    took = seconds(ours)
     weights = np.random.default_rng(1).integers(3, size=len(labels))
 
     def theirs(case=(labels, probabilities, weights)):
@@ -87,6 +91,19 @@ def main():
       f"{slow / took:.1f} x",
       flush=True,
     )
+  rows, names = np.arange(len(labels)).astype(str), ("a", "b")
+  items = Predictions(
+    *("multi_class", names, "image", whose, whose, rows, labels),
+    probabilities=probabilities,
+  )
+  for what, function in {
+    "curves": bands.bands,
+    "reliability": bands.reliability,
+    "net benefit": bands.net_benefit,
+    "calibration slopes": calibration.measured,
+  }.items():
+    took = seconds(lambda of=function: of(items, samples=SAMPLES, seed=0))
+    print(f"  {what}: {took:.1f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import statistics
 import numpy as np
 import pytest
 
-from tf_micle.evaluation import bootstrap, metrics
+from tf_micle.evaluation import bootstrap, resampled_metrics
 
 SHIFT, ITEMS, PATIENTS = 1.5, 5, 60
 # Scores of a positive and a negative image differ by N(SHIFT, 4): a variance
@@ -26,7 +26,7 @@ def simulated_study(random):
 
 def interval_of_auroc(labels, scores, clusters, seed):
   samples = bootstrap.replicates(
-    lambda weights: metrics.measure(labels, scores, weights=weights),
+    resampled_metrics.of_weights(labels, scores),
     clusters,
     samples=200,
     seed=seed,

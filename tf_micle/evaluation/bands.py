@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tf_micle.evaluation import bootstrap, curves, intervals, metrics
+from tf_micle.evaluation import (
+  bootstrap,
+  curves,
+  intervals,
+  metrics,
+  resampled_metrics,
+)
 from tf_micle.evaluation.predictions import Predictions
 
 GRID = np.linspace(0, 1, 51)
@@ -30,19 +36,19 @@ def bands(
     than half of the resamples define it.
   """
   items = items.take(items.stated.any(axis=1))
-  ranked = []
-  for c in range(len(items.class_names)):
-    truth, score, known = metrics.binary(items.labels, items.probabilities, c)
-    order = np.argsort(-score, kind="stable")
-    ends = np.flatnonzero(np.diff(score[order], append=-1))
-    ranked.append((truth[order], np.flatnonzero(known)[order], ends))
+
+  def points(score):
+    """Where runs of equal scores end."""
+    return np.append(0, np.flatnonzero(np.diff(score, append=-1)) + 1)
+
+  classes = _among_first(items, points)
 
   def of_resamples(weights):
-    both = [
-      [_curves(row, *one) for one in ranked] for row in weights
-    ]  # (B, C, 2, 51)
-    both = np.array(both)
-    return {"roc": both[:, :, 0], "pr": both[:, :, 1]}
+    counts = weights.astype(np.int64)
+    both = np.array(
+      [[_curves(*two) for two in zip(*first(counts))] for first in classes]
+    )  # (C, B, 2, 51)
+    return dict(zip(("roc", "pr"), both.transpose(2, 1, 0, 3)))
 
   return _drawn(of_resamples, items, samples=samples, seed=seed)
 
@@ -60,13 +66,18 @@ def reliability(
     of the resamples have anything in a bin.
   """
   items = items.take(items.stated.any(axis=1))
-  groups = curves.reliability_groups(items.labels, items.probabilities)
+  groups = [
+    (metrics.sums_by_bin(confidence), right, np.flatnonzero(known))
+    for confidence, right, known in curves.reliability_groups(
+      items.labels, items.probabilities
+    )
+  ]
 
   def observed(weights):
     found = []
-    for confidence, right, own in groups:
-      total, _, of = metrics.in_bins(confidence, right, weights[:, own])
-      found.append(metrics.ratio(of, total))
+    for sums, right, known in groups:
+      own = np.take(weights, known, axis=1)
+      found.append(metrics.ratio(sums(own * right), sums(own)))
     return {"observed": np.stack(found, axis=1)}  # (B, G, 15)
 
   return _drawn(observed, items, samples=samples, seed=seed)["observed"]
@@ -85,28 +96,35 @@ def net_benefit(
   """
   items = items.take(items.stated.any(axis=1))
   odds = curves.THRESHOLDS / (1 - curves.THRESHOLDS)
-  ranked = []
-  for c in range(len(items.class_names)):
-    truth, score, known = metrics.binary(items.labels, items.probabilities, c)
-    order = np.argsort(-score, kind="stable")
-    # How many are called at each threshold: the first ones.
-    called = np.searchsorted(-score[order], -curves.THRESHOLDS, side="right")
-    ranked.append((truth[order], np.flatnonzero(known)[order], called))
+
+  def called(score):
+    """How many are called at each threshold, then how many there are."""
+    at = np.searchsorted(-score, -curves.THRESHOLDS, side="right")
+    return np.append(at, len(score))
+
+  classes = _among_first(items, called)
 
   def of_resamples(weights):
-    found = []
-    for truth, order, called in ranked:
-      own = weights[:, order]  # (B, n)
-      hits, alarms = (
-        np.pad(np.cumsum(own * of, axis=1), ((0, 0), (1, 0)))[:, called]
-        for of in (truth, ~truth)
-      )
-      total = own.sum(axis=1, keepdims=True)
-      found.append(metrics.ratio(hits - alarms * odds, total))
+    counts, found = weights.astype(np.int64), []
+    for first in classes:
+      hits, alarms = first(counts)  # (B, 100)
+      net = (hits - alarms * np.append(odds, 0))[:, :-1]
+      found.append(metrics.ratio(net, (hits + alarms)[:, -1:]))
     return {"net benefit": np.stack(found, axis=1)}  # (B, C, 99)
 
   drawn = _drawn(of_resamples, items, samples=samples, seed=seed)
   return drawn["net benefit"]
+
+
+def _among_first(items, at):
+  """The function `among_first` of each class; `at` takes falling scores."""
+  found = []
+  for c in range(len(items.class_names)):
+    truth, score, places = resampled_metrics.ranked(
+      items.labels, items.probabilities, c
+    )
+    found.append(resampled_metrics.among_first(truth, places, at(score)))
+  return found
 
 
 def _drawn(of_resamples, items, **how):
@@ -118,16 +136,13 @@ def _drawn(of_resamples, items, **how):
   }
 
 
-def _curves(weights, truth, order, ends):
-  """(sensitivity, precision) over `GRID` of one resample and class."""
-  own = weights[order]
-  true = np.cumsum(own * truth)[ends]
-  false = np.cumsum(own * ~truth)[ends]
-  if not len(ends) or not true[-1] or not false[-1]:
+def _curves(true, false):
+  """(sensitivity, precision) over `GRID`; counts from (0, 0) on, (points,)."""
+  if not true[-1] or not false[-1]:
     return np.full((2, len(GRID)), np.nan)
-  tpr, fpr = np.append(0, true / true[-1]), np.append(0, false / false[-1])
+  tpr, fpr = true / true[-1], false / false[-1]
   sensitivity = np.interp(GRID, fpr, tpr)
   # Steps, as average precision sums them.
-  reached = np.searchsorted(tpr[1:], GRID - 1e-12)
-  precision = metrics.ratio(true, true + false)
-  return sensitivity, precision[np.minimum(reached, len(precision) - 1)]
+  reached = np.searchsorted(tpr[1:], GRID - 1e-12) + 1
+  at = np.minimum(reached, len(tpr) - 1)
+  return sensitivity, metrics.ratio(true[at], true[at] + false[at])

@@ -14,8 +14,8 @@ from collections.abc import Callable
 import numpy as np
 import tqdm
 
-# Weights of so many (resample, item) pairs at a time: 8 MB, which caches hold.
-_PAIRS_AT_ONCE = 1 << 20
+# Weights of so many (resample, item) pairs at a time: 2 MB, which caches hold.
+_PAIRS_AT_ONCE = 1 << 18
 
 
 def replicates(
@@ -72,8 +72,8 @@ def replicates(
       size = min(at_once, samples - first)
       counts = np.stack(
         [_draw(random, len(patients)) for _ in range(size)]
-      )  # (B, patients)
-      chunks.append(statistic(counts[:, patient_of_item].astype(np.float64)))
+      ).astype(np.float64)  # (B, patients)
+      chunks.append(statistic(np.take(counts, patient_of_item, axis=1)))
       bar.update(size)
   return {k: np.concatenate([c[k] for c in chunks]) for k in chunks[0]}
 

@@ -110,18 +110,18 @@ def measured(items: Predictions, *, samples: int, seed: int) -> dict:
     are no positives or negatives, or they are apart.
   """
   items = items.take(items.stated.any(axis=1))
-  known, has = items.stated, items.positive
-  logits = _logit(items.probabilities)
+  has, logits = items.positive, _logit(items.probabilities)
+  classes = [
+    (own, logits[own, c], has[own, c].astype(float))
+    for c, own in enumerate(map(np.flatnonzero, items.stated.T))
+  ]
 
   def fits(weights, slope, starts):
     """(intercepts, slopes), (B, C) each."""
     found = []
-    for c, start in enumerate(starts):
-      own = known[:, c]
-      x, target = logits[own, c], has[own, c].astype(float)
-      found.append(
-        _logistic(x, target, weights[:, own], slope=slope, start=start)
-      )
+    for (own, x, target), start in zip(classes, starts):
+      weight = np.take(weights, own, axis=1)
+      found.append(_logistic(x, target, weight, slope=slope, start=start))
     return [np.stack(part, axis=-1) for part in zip(*found)]
 
   def both(weights, starts):
@@ -174,16 +174,20 @@ def _logistic(x, target, weights, *, slope=True, start=_START):
   Returns:
     Intercepts and slopes, (B,) each; NaN where there is none.
   """
-  count = len(weights)
-  a, b = np.full(count, start[0]), np.full(count, start[1])
+
+  def total(values):
+    return np.einsum("bn,bn->b", weights, values)
+
+  # All begin alike, so that the first step asks for one set of p, (1, n).
+  a, b = np.full(1, start[0]), np.full(1, start[1])
   for _ in range(_STEPS):
     p = 1 / (1 + np.exp(-np.clip(a[:, None] + b[:, None] * x, -500, 500)))
-    error, spread = weights * (target - p), weights * p * (1 - p)
-    gradient = error.sum(axis=1), error @ x
-    h00, h01, h11 = spread.sum(axis=1), spread @ x, spread @ x**2
+    error, spread = target - p, p * (1 - p)
     if not slope:
-      step = metrics.ratio(gradient[0], h00), np.zeros(count)
+      step = metrics.ratio(total(error), total(spread)), np.zeros(len(weights))
     else:
+      gradient = total(error), total(error * x)
+      h00, h01, h11 = total(spread), total(spread * x), total(spread * x**2)
       determinant = h00 * h11 - h01**2
       step = (
         metrics.ratio(h11 * gradient[0] - h01 * gradient[1], determinant),

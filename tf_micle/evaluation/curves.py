@@ -94,9 +94,9 @@ def reliability(labels, probabilities) -> tuple[np.ndarray, ...]:
     the probability of the finding against having it.
   """
   groups = reliability_groups(labels, probabilities)
-  total, confidence, right = np.concatenate(
+  total, confidence, right = np.stack(
     [
-      metrics.in_bins(said, so, np.ones((1, len(said))))
+      metrics.sums_by_bin(said)(np.stack([np.ones(len(said)), said, so]))
       for said, so, _ in groups
     ],
     axis=1,

@@ -12,6 +12,7 @@ from tf_micle.evaluation import (
   intervals,
   metrics,
   pairing,
+  resampled_metrics,
   subgroups,
 )
 from tf_micle.evaluation.operating_points import OperatingPoints
@@ -160,24 +161,17 @@ def _measured(predictions, specificity, samples, seed, show_progress, name):
   """(labelled items, point values, replicates): dicts of arrays."""
   # Only patients that count are resampled.
   items = predictions.take(predictions.stated.any(axis=1))
-
-  def measure(weights=None):
-    return metrics.measure(
-      items.labels,
-      items.probabilities,
-      specificity=specificity,
-      weights=weights,
-    )
-
+  measured = items.labels, items.probabilities
   replicates = bootstrap.replicates(
-    measure,
+    resampled_metrics.of_weights(*measured, specificity=specificity),
     items.patient_id,
     samples=samples,
     seed=seed,
     show_progress=show_progress,
     description=f"bootstrap, {name}",
   )
-  return items, measure(), replicates
+  values = metrics.measure(*measured, specificity=specificity)
+  return items, values, replicates
 
 
 def _with_intervals(labelled, measured):

@@ -20,7 +20,6 @@ def measure(
   probabilities: np.ndarray,
   *,
   specificity: float = 0.9,
-  weights: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
   """All metrics of one set of items.
 
@@ -28,12 +27,9 @@ def measure(
     labels: (n,) or (n, C), as above.
     probabilities: (n, C).
     specificity: in [0, 1], the one at which sensitivity is read.
-    weights: how often each item counts, >= 0: (n,), or (B, n) for B
-      resamples at once. None counts each once.
 
   Returns:
-    Float arrays: scalars of shape () and per class of shape (C,); with (B, n)
-    weights (B,) and (B, C).
+    Float arrays: scalars of shape () and per class of shape (C,).
     auroc, auprc (average precision) and sensitivity, per class: each class
     against the rest, NaN for a class without positives or negatives; and
     mean_auroc, mean_auprc, mean_sensitivity over the other classes. Sensitivity
@@ -47,35 +43,28 @@ def measure(
     over those with positives and negatives, the others over those with labels.
     What is not defined is NaN, never 0.
   """
-  labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-  table = np.ones((1, len(labels))) if weights is None else weights
-  table = np.atleast_2d(table)  # (B, n)
-  if labels.ndim == 1:
-    known = labels >= 0
-    found = _measure_labels(
-      labels[known], probabilities[known], table[:, known]
-    )
-  else:
-    found = _measure_findings(labels, probabilities, table)
-  by_item = np.ascontiguousarray(table.T)
-  ranked = []
-  for c in range(probabilities.shape[1]):
-    truth, score, known = binary(labels, probabilities, c)
-    if weights is None:
-      ranked.append(_ranking(truth, score, specificity))
-    else:
-      order = np.argsort(-score, kind="stable")
-      sorted_weights = by_item[np.flatnonzero(known)[order]]
-      ranked.append(
-        _ranking_of_resamples(
-          truth[order], score[order], sorted_weights, specificity
-        )
-      )
+  labels, probabilities, of = whole(labels, probabilities)
+  ranked = [
+    _ranking(*binary(labels, probabilities, c)[:2], specificity)
+    for c in range(probabilities.shape[1])
+  ]
+  found = with_classes(of(np.ones((1, len(labels)))), ranked)
+  return {name: values[0] for name, values in found.items()}
+
+
+def whole(labels, probabilities):
+  """Both as arrays, and weights -> the metrics that are not of one class."""
+  labels = np.asarray(labels)
+  probabilities = np.asarray(probabilities, np.float64)
+  of = _of_labels if labels.ndim == 1 else _of_findings
+  return labels, probabilities, of(labels, probabilities)
+
+
+def with_classes(found, ranked):
+  """Adds what each class has, a tuple like `PER_CLASS` of (B,), and means."""
   for name, values in zip(PER_CLASS, zip(*ranked)):
     found[name] = np.stack(values, axis=-1)  # (B, C)
     found[f"mean_{name}"] = _mean_of_defined(found[name])
-  if np.ndim(weights) < 2:
-    found = {name: values[0] for name, values in found.items()}
   return found
 
 
@@ -91,51 +80,62 @@ def _mean_of_defined(values):
   return ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1))
 
 
-def _average(values, weights):
-  """(n,) values, (B, n) weights -> (B,)."""
-  return ratio(weights @ values.astype(np.float64), weights.sum(axis=1))
-
-
-def _measure_labels(labels, probabilities, weights):
-  """(n,) known labels: the metrics that are not of one class."""
+def _of_labels(labels, probabilities):
+  """(n,) labels: weights -> the metrics that are not of one class."""
   classes = probabilities.shape[1]
+  known = labels >= 0
   of_label = probabilities[np.arange(len(labels)), labels][:, None]
   # How many classes stand before the label; the first of equals goes first,
   # as in argmax, so that a constant output is not always right.
   rank = (probabilities > of_label).sum(axis=1) + (
     (probabilities == of_label) & (np.arange(classes) < labels[:, None])
   ).sum(axis=1)
-  found = {"top1": _average(rank < 1, weights)}
-  if classes > 3:
-    found["top3"] = _average(rank < 3, weights)
-  onehot = np.eye(classes)[labels]  # (n, C)
-  recalls = ratio(weights @ (onehot * (rank < 1)[:, None]), weights @ onehot)
-  found["balanced_accuracy"] = _mean_of_defined(recalls)
-  squared = ((probabilities - onehot) ** 2).sum(axis=1)
-  found["brier"] = _average(squared, weights)
-  found["ece"] = _calibration_error(
-    probabilities.max(axis=1), rank < 1, weights
-  )
+  right, near = known & (rank < 1), known & (rank < 3)
+  has = (labels[:, None] == np.arange(classes)).astype(float)  # (n, C)
+  squared = ((probabilities - has) ** 2).sum(axis=1) * known
+  columns = np.column_stack(
+    [known, right, near, squared, has, has * right[:, None]]
+  )  # (n, 4 + 2C)
+  gaps = _calibration_gaps(probabilities.max(axis=1), right, known)
+
+  def found(weights):
+    sums = weights @ columns
+    total, right, near, squared = sums[:, :4].T
+    has, recalled = np.split(sums[:, 4:], 2, axis=1)
+    return {
+      "top1": ratio(right, total),
+      **({"top3": ratio(near, total)} if classes > 3 else {}),
+      "balanced_accuracy": _mean_of_defined(ratio(recalled, has)),
+      "brier": ratio(squared, total),
+      "ece": ratio(gaps(weights), total),
+    }
+
   return found
 
 
-def _measure_findings(labels, probabilities, weights):
-  """(n, C) findings: the metrics that are means over findings."""
-  recalls, briers, errors = [], [], []
-  for c in range(probabilities.shape[1]):
-    truth, score, known = binary(labels, probabilities, c)
-    weight = weights[:, known]
-    right = (score >= 0.5) == truth
-    sensitivity = _average(right[truth], weight[:, truth])
-    specificity = _average(right[~truth], weight[:, ~truth])
-    recalls.append((sensitivity + specificity) / 2)
-    briers.append(_average((score - truth) ** 2, weight))
-    errors.append(_calibration_error(score, truth, weight))
-  return {
-    "balanced_accuracy": _mean_of_defined(np.stack(recalls, axis=1)),
-    "brier": _mean_of_defined(np.stack(briers, axis=1)),
-    "ece": _mean_of_defined(np.stack(errors, axis=1)),
-  }
+def _of_findings(labels, probabilities):
+  """(n, C) findings: weights -> the metrics that are means over findings."""
+  has, lacks, called = labels == 1, labels == 0, probabilities >= 0.5
+  squared = (probabilities - has) ** 2 * (has | lacks)
+  columns = np.concatenate(
+    [has, lacks, has & called, lacks & ~called, squared], axis=1
+  )  # (n, 5C)
+  gaps = [
+    _calibration_gaps(score, *truth)
+    for score, *truth in zip(probabilities.T, has.T, (has | lacks).T)
+  ]
+
+  def found(weights):
+    has, lacks, hits, left, squared = np.split(weights @ columns, 5, axis=1)
+    errors = np.stack([gap(weights) for gap in gaps], axis=1)  # (B, C)
+    recalls = (ratio(hits, has) + ratio(left, lacks)) / 2
+    return {
+      "balanced_accuracy": _mean_of_defined(recalls),
+      "brier": _mean_of_defined(ratio(squared, has + lacks)),
+      "ece": _mean_of_defined(ratio(errors, has + lacks)),
+    }
+
+  return found
 
 
 def binary(labels, probabilities, c):
@@ -162,67 +162,26 @@ def _ranking(truth, score, specificity):
   )
 
 
-def _ranking_of_resamples(truth, score, weights, specificity):
-  """`_ranking` for B resamples: (n, B) weights, (B,) each.
+def sums_by_bin(confidence):
+  """A function: sums of (B, n) by bins (low, high] of confidence, (B, BINS)."""
+  edges = np.linspace(0, 1, BINS + 1)
+  bins = np.digitize(confidence, edges[1:-1], right=True)
+  order = np.argsort(bins, kind="stable")
+  filled, starts = np.unique(bins[order], return_index=True)
 
-  scikit-learn's roc_curve takes one set of weights and 1.5 ms a call, most of
-  it checks; a bootstrap asks for it ten thousand times. The scores are the
-  same in every resample, so one sort serves all, and only the thresholds where
-  a positive is gained add to the sums.
-  """
-  start, end = _steps_with_positives(truth, score)
-  seen = _running_sum(weights)
-  seen_positive = _running_sum(weights[truth])
-  positives_at = np.append(0, np.cumsum(truth))
-  true_before = seen_positive[positives_at[start]]  # (steps, B)
-  true = seen_positive[positives_at[end]]
-  false_before, false = seen[start] - true_before, seen[end] - true
-  positives = seen_positive[-1]
-  negatives = seen[-1] - positives
-  gained = true - true_before
-  # Each positive is above the negatives not yet seen, and halfway above ties.
-  above = (gained * (negatives - (false_before + false) / 2)).sum(axis=0)
-  precise = (gained * np.nan_to_num(ratio(true, true + false))).sum(axis=0)
-  allowed = (1 - specificity + 1e-9) * negatives
-  reached = np.where(false <= allowed, true, 0).max(axis=0, initial=0)
-  defined = (positives > 0) & (negatives > 0)
-  return tuple(
-    np.where(defined, values, np.nan)
-    for values in (
-      ratio(above, positives * negatives),
-      ratio(precise, positives),
-      ratio(reached, positives),
-    )
-  )
+  def sums(values):
+    found = np.zeros((len(values), BINS))
+    own = np.take(values, order, axis=1)
+    found[:, filled] = np.add.reduceat(own, starts, axis=1)
+    return found
 
-
-def _steps_with_positives(truth, score):
-  """Where runs of equal falling scores that hold a positive start and end."""
-  edges = np.flatnonzero(np.diff(score)) + 1
-  start, end = np.append(0, edges), np.append(edges, len(score))
-  positives_at = np.append(0, np.cumsum(truth))
-  holds = positives_at[end] > positives_at[start]
-  return start[holds], end[holds]
-
-
-def _running_sum(weights):
-  """(n, B) -> (n + 1, B), from zero."""
-  sums = np.zeros((len(weights) + 1, weights.shape[1]))
-  np.cumsum(weights, axis=0, out=sums[1:])
   return sums
 
 
-def in_bins(confidence, right, weights):
-  """(B, BINS) each: weight, sum of confidence, sum of right; (low, high]."""
-  edges = np.linspace(0, 1, BINS + 1)
-  of = np.eye(BINS)[np.digitize(confidence, edges[1:-1], right=True)]
-  return tuple(
-    weights @ (of * values[:, None])
-    for values in (np.ones(len(of)), confidence, right)
-  )
+def _calibration_gaps(confidence, right, known):
+  """Weights -> expected calibration error, times their sum; (B,).
 
-
-def _calibration_error(confidence, right, weights):
-  """Expected calibration error, Guo et al. 2017, equation 3; (B,)."""
-  _, confidence, right = in_bins(confidence, right, weights)
-  return ratio(np.abs(right - confidence).sum(axis=1), weights.sum(axis=1))
+  Guo et al. 2017, equation 3.
+  """
+  sums, gaps = sums_by_bin(confidence), (right - confidence) * known
+  return lambda weights: np.abs(sums(weights * gaps)).sum(axis=1)

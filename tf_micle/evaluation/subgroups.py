@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tf_micle.evaluation import bootstrap, decisions, intervals, metrics
+from tf_micle.evaluation import (
+  bootstrap,
+  decisions,
+  intervals,
+  metrics,
+  resampled_metrics,
+)
 from tf_micle.evaluation.predictions import Predictions
 
 # Fewer patients with a class, or without it, say nothing of a group.
@@ -37,10 +43,10 @@ def measured(
   """
   keep = items.stated.any(axis=1)
   items, inside = items.take(keep), inside[keep]
+  values_of = _values(items, thresholds)
 
   def both(weights):
-    own = _values(items, thresholds, weights * inside)
-    rest = _values(items, thresholds, weights * ~inside)
+    own, rest = values_of(weights * inside), values_of(weights * ~inside)
     more = {f"{name} more": own[name] - rest[name] for name in own}
     return own | more
 
@@ -67,13 +73,20 @@ def measured(
   return found
 
 
-def _values(items, thresholds, weights):
-  """{metric: (B, C)}; weights (B, n)."""
-  found = metrics.measure(items.labels, items.probabilities, weights=weights)
-  values = {"auroc": found["auroc"]}
-  if thresholds is not None:
-    rates = decisions.parts(items, thresholds)
-    for name in METRICS[1:]:
-      right, of = (part.astype(float) for part in rates[name])
+def _values(items, thresholds):
+  """(B, n) weights -> {metric: (B, C)}."""
+  measure = resampled_metrics.of_weights(items.labels, items.probabilities)
+  parts = {} if thresholds is None else decisions.parts(items, thresholds)
+  rates = {
+    name: [part.astype(float) for part in parts[name]]
+    for name in METRICS[1:]
+    if name in parts
+  }
+
+  def found(weights):
+    values = {"auroc": measure(weights)["auroc"]}
+    for name, (right, of) in rates.items():
       values[name] = metrics.ratio(weights @ right, weights @ of)
-  return values
+    return values
+
+  return found

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import functools
 import os
 
 import numpy as np
 
-from tf_micle.evaluation import bootstrap, intervals, metrics, pairing, saved
+from tf_micle.evaluation import (
+  bootstrap,
+  intervals,
+  metrics,
+  pairing,
+  resampled_metrics,
+  saved,
+)
 from tf_micle.evaluation.predictions import Predictions, by_patient
 from tf_micle.runs import folder as run_folder
 from tf_micle.study.design import IN_DISTRIBUTION
@@ -103,14 +109,19 @@ def scored(runs: dict[tuple, Predictions], seed: int = 0) -> Scored:
     for level, part in levels.items():
       part = part.take(part.stated.any(axis=1))
       names = [metric for of, metric in SCORES if of == level]
-      measured = functools.partial(_measured, part, names)
+      of_part = part.labels, part.probabilities
       resampled = bootstrap.replicates(
-        measured, part.patient_id, samples=SAMPLES, seed=seed
+        resampled_metrics.of_weights(*of_part),
+        part.patient_id,
+        samples=SAMPLES,
+        seed=seed,
       )
-      for metric, value in measured(None).items():
-        values[level, metric][run] = float(value)
-        draws = replicates.setdefault((level, metric), {})
-        draws[run] = resampled[metric]
+      found = metrics.measure(*of_part)
+      for metric in names:
+        if metric in found:
+          values[level, metric][run] = float(found[metric])
+          draws = replicates.setdefault((level, metric), {})
+          draws[run] = resampled[metric]
   labelled = first.take(first.stated.any(axis=1))
   patients = len(np.unique(labelled.patient_id))
   return Scored(values, replicates, patients, len(labelled), first.unit)
@@ -171,12 +182,6 @@ def _mean(values, replicates):
   low, high = bootstrap.interval(np.mean(list(replicates), axis=0))
   spread = (min(values), max(values))
   return Measured(np.mean(values), low, high, spread, len(values))
-
-
-def _measured(items, names, weights):
-  """{metric: value, or one for each of many resamples} of those defined."""
-  found = metrics.measure(items.labels, items.probabilities, weights=weights)
-  return {name: found[name] for name in names if name in found}
 
 
 def _runs(study, one, cells, journal, folder):
