@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 
@@ -86,12 +85,6 @@ def problems(v, given, *, modes, runs):
     + ", or published weights" * (v["mode"] not in USES_RUN),
     "checkpoint",
   )
-  for name in ("equalize", "elastic"):
-    expect(
-      not v[name] or importlib.util.find_spec("tensorflow_addons"),
-      f"TensorFlow Addons for --{name}, which Python 3.9 to 3.11 have",
-      name,
-    )
   expect(
     v["resnet_variant"] == "simclr" or not v["sk_ratio"],
     "--sk_ratio with --resnet_variant=simclr only",

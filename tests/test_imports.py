@@ -92,7 +92,7 @@ def test_addons_is_imported_in_one_file():
     for path in (ROOT / package).rglob("*.py")
     if "tensorflow_addons" in top_level(path)
   ]
-  assert users == ["geometry.py"]
+  assert users == ["warp.py"]
 
 
 def test_help_needs_no_tensorflow():

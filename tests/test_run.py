@@ -1,6 +1,5 @@
 """`run.py --mode=pretrain` as its user sees it, on a small demo data set."""
 
-import importlib.util
 import json
 import os
 import pathlib
@@ -347,9 +346,6 @@ def test_every_recipe_is_read():
   recipes = sorted(folder.glob("*.flags"))
   assert len(recipes) >= 9
   for recipe in recipes:
-    needs_addons = recipe.stem == "cxr_remedis"
-    if needs_addons and not importlib.util.find_spec("tensorflow_addons"):
-      continue
     flags.FLAGS.unparse_flags()
     run.parse(["run.py", f"--flagfile={recipe}", "--model_dir=x"])
     problems = run.Problems()

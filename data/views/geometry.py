@@ -1,21 +1,17 @@
 """Augmentation on the host, in uint8: crop, resize, flip, rotation, and others.
 
 The others are radiology's, as REMEDIS (Azizi et al. 2023, arXiv 2205.09723) has
-them: histogram equalisation and elastic deformation. TensorFlow Addons does
-them and rotation; it does not compile under XLA, so wants the host, and this is
-the one file that imports it.
+them: histogram equalisation and elastic deformation.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import math
-import warnings
 
 import tensorflow as tf
 
 from data.images.decode import decode
+from data.views import warp
 
 # Each with the pixels of an image that one of its result is made of.
 _PIXELS_TOUCHED = {"bicubic": 16, "bilinear": 4}
@@ -28,10 +24,6 @@ _SMALL_IMAGE_SIZE = 32
 # The colours of a JPEG's pixel depend on its neighbours in a block of up to 16:
 # a part that is decoded alone may differ along its edge.
 _JPEG_MARGIN = 16
-
-# Elastic deformation as in U-Net (Ronneberger et al. 2015, arXiv 1505.04597,
-# section 3.1): a grid of displacements of 10 pixels, of images of 512.
-_ELASTIC_GRID, _ELASTIC_SPREAD = 3, 10 / 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,21 +99,21 @@ def random_views(encoded, seed, options, *, count):
     lambda: _decode_around(encoded, shape, crops),
     lambda: (whole, tf.zeros(2, tf.int32)),
   )
+  if options.equalize:
+    drawn = [tf.random.fold_in(own[2], 2)[0] % 2 == 0 for own in seeds]
+    gray, table = tf.cond(
+      tf.reduce_any(drawn),
+      lambda: _equalization(image),
+      lambda: (image[..., :1], tf.zeros((256, 3), tf.uint8)),
+    )
   views = []
-  for (begin, size), own in zip(crops, seeds):
+  for k, (begin, size) in enumerate(crops):
     at = tf.concat([begin - corner, [0]], axis=0)
-    source = _equalize_half(image, own[2]) if options.equalize else image
-    view = tf.slice(source, at, tf.concat([size, [3]], axis=0))
-    view = _resize(view, options)
-    if options.horizontal_flip:
-      view = _flip_if(own[1, 0] % 2 == 0, view, 1)
-    if options.vertical_flip:
-      view = _flip_if(own[1, 1] % 2 == 0, view, 0)
-    if options.elastic:
-      view = _elastic(view, tf.random.fold_in(own[2], 1))
-    if options.rotation_degrees:
-      view = _random_rotation(view, own[2], options.rotation_degrees)
-    views.append(view)
+    view = tf.slice(image, at, tf.concat([size, [3]], axis=0))
+    if options.equalize:
+      part = tf.slice(gray, at, tf.concat([size, [1]], axis=0))
+      view = _look_up_if(drawn[k], table, part, view)
+    views.append(_to_view(view, seeds[k], options))
   return tf.stack(views)
 
 
@@ -192,6 +184,23 @@ def _decode_around(encoded, shape, crops):
   return image, first
 
 
+def _to_view(crop, seeds, options):
+  """Resizes, flips, deforms and turns a crop, with seeds (3, 2)."""
+  warps = options.elastic or options.rotation_degrees
+  # What is bilinear throughout is sampled once: sharper, though no faster.
+  at_once = warps and options.resize_method == "bilinear"
+  view = crop if at_once else _resize(crop, options)
+  if options.horizontal_flip:
+    view = _flip_if(seeds[1, 0] % 2 == 0, view, 1)
+  if options.vertical_flip:
+    view = _flip_if(seeds[1, 1] % 2 == 0, view, 0)
+  if at_once or options.elastic:
+    view = warp.random_warp(view, seeds[2], options)
+  elif warps:
+    view = warp.random_rotation(view, seeds[2], options)
+  return view
+
+
 def _resize(image, options):
   size = options.image_size
 
@@ -217,75 +226,23 @@ def _flip_if(condition, image, axis):
   return tf.cond(condition, lambda: tf.reverse(image, [axis]), lambda: image)
 
 
-def _equalize_half(image, seed):
-  """Makes one image in two grey and equalises its histogram."""
+def _equalization(image):
+  """Returns an image in grey, (h, w, 1), and the RGB of its levels, (256, 3).
 
-  def equalized():
-    gray = tf.image.rgb_to_grayscale(image)
-    return tf.image.grayscale_to_rgb(_addons().image.equalize(gray))
-
-  drawn = tf.random.fold_in(seed, 2)[0] % 2 == 0
-  return tf.cond(drawn, equalized, lambda: image)
-
-
-def _elastic(view, seed):
-  """Moves each pixel by what a coarse grid of random vectors has there."""
-  size = view.shape[0]
-  grid = tf.random.stateless_normal(
-    (_ELASTIC_GRID, _ELASTIC_GRID, 2), seed, 0.0, _ELASTIC_SPREAD * size
-  )
-  flow = tf.image.resize(grid, (size, size), "bicubic")
-  moved = _addons().image.dense_image_warp(
-    tf.cast(view, tf.float32)[None], flow[None]
-  )[0]
-  return tf.cast(tf.round(moved), tf.uint8)
-
-
-def _random_rotation(image, seed, degrees):
-  limit = math.radians(degrees)
-  angle = tf.random.stateless_uniform((), seed, -limit, limit)
-  rotate = _addons().image.rotate if _addons() else rotate_without_addons
-  return rotate(image, angle, interpolation="bilinear")
-
-
-def rotate_without_addons(image, angle, interpolation):
-  """Rotates as `tensorflow_addons.image.rotate` does, to the bit.
-
-  Args:
-    image: uint8 (h, w, 3).
-    angle: float32 (), counterclockwise, in radians, about the image's middle.
-    interpolation: 'bilinear' or 'nearest'. Zeros lie beyond the edges.
-
-  Returns:
-    uint8 (h, w, 3).
+  As Pillow equalises; of few pixels, or one level, nothing changes.
   """
-  shape = tf.shape(image)[:2]
-  y, x = tf.unstack(tf.cast(shape, tf.float32) - 1.0)
-  cos, sin = tf.cos(angle), tf.sin(angle)
-  # From a point of the output to one of the input, row by row.
-  right = (x - (cos * x - sin * y)) / 2.0
-  down = (y - (sin * x + cos * y)) / 2.0
-  return tf.raw_ops.ImageProjectiveTransformV3(
-    images=image[None],
-    transforms=tf.stack([cos, -sin, right, sin, cos, down, 0.0, 0.0])[None],
-    output_shape=shape,
-    fill_value=0.0,
-    interpolation=interpolation.upper(),
-    fill_mode="CONSTANT",
-  )[0]
+  gray = tf.image.rgb_to_grayscale(image)
+  levels = tf.cast(gray, tf.int32)
+  counts = tf.histogram_fixed_width(levels, (0, 255), 256)
+  step = (tf.size(gray) - counts[tf.reduce_max(levels)]) // 255
+  table = tf.cumsum(counts, exclusive=True) + step // 2
+  table = tf.minimum(table // tf.maximum(step, 1), 255)
+  table = tf.where(step > 0, table, tf.range(256))
+  return gray, tf.tile(tf.cast(table, tf.uint8)[:, None], (1, 3))
 
 
-@functools.cache
-def _addons():
-  """Imports TensorFlow Addons, less its notice of the end of its life.
+def _look_up_if(condition, table, gray, image):
+  def look_up():
+    return tf.gather(table, tf.cast(gray[..., 0], tf.int32))
 
-  Returns:
-    The package; None where it is not installed, as for Python 3.12 and later.
-  """
-  with warnings.catch_warnings():
-    warnings.simplefilter("ignore", UserWarning)
-    try:
-      import tensorflow_addons
-    except ModuleNotFoundError:
-      return None
-  return tensorflow_addons
+  return tf.cond(condition, look_up, lambda: image)
