@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import concurrent.futures
 import csv
 import re
 import shlex
@@ -236,10 +237,13 @@ def test_no_half_a_manifest_on_a_full_disk(tmp_path, monkeypatch):
 
 
 def test_records_are_the_same_everywhere(tmp_path, monkeypatch):
+  """And where two commands make them at once."""
   monkeypatch.setattr(demo_dataset, "PATIENTS", {"train": 6, "test": 2})
-  for place in ("a", "b"):
-    (tmp_path / place).mkdir()
-    demo_dataset.demo_records(tmp_path / place / "records")
+  folders = [tmp_path / place / "records" for place in ("a", "b", "b")]
+  with concurrent.futures.ThreadPoolExecutor(3) as pool:
+    assert list(pool.map(demo_dataset.demo_records, folders)) == [
+      str(folder) for folder in folders
+    ]
   assert _files(tmp_path / "a") == _files(tmp_path / "b")
   metadata = dataset_json.load(tmp_path / "a" / "records").metadata
   assert metadata["clinic"] == ("home",)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import fcntl
 import io
 import os
 from collections.abc import Mapping
@@ -141,6 +142,8 @@ def _write_whole(path: str, text: str) -> None:
 def demo_records(output_dir: str | os.PathLike) -> str:
   """Makes the demo's images and, from them, its bag TFRecords, once.
 
+  Of several processes one makes them, and the others wait for it.
+
   Args:
     output_dir: Folder of the records; the images are made beside it. What is
       there already is left as it is.
@@ -149,14 +152,27 @@ def demo_records(output_dir: str | os.PathLike) -> str:
     The folder of the records.
   """
   records, images = os.fspath(output_dir), f"{output_dir}-images"
-  manifest = os.path.join(images, "manifest.csv")
-  if not os.path.exists(manifest) and not os.path.exists(records):
-    write_demo(images)
-  if not os.path.exists(records):
-    options = build.BuildOptions(
-      manifest, images, records, metadata_columns=METADATA_COLUMNS
-    )
-    options.key_path.unlink(missing_ok=True)
-    pseudonyms.write_key(options.key_path, bytes.fromhex(_ID_KEY))
-    build.build(options, show_progress=True)
+  if os.path.exists(records):
+    return records
+  with _alone(f"{records}.lock"):
+    manifest = os.path.join(images, "manifest.csv")
+    if not os.path.exists(manifest) and not os.path.exists(records):
+      write_demo(images)
+    if not os.path.exists(records):
+      options = build.BuildOptions(
+        manifest, images, records, metadata_columns=METADATA_COLUMNS
+      )
+      options.key_path.unlink(missing_ok=True)
+      pseudonyms.write_key(options.key_path, bytes.fromhex(_ID_KEY))
+      build.build(options, show_progress=True)
   return records
+
+
+@contextlib.contextmanager
+def _alone(path):
+  """Waits until no other process holds the file; one that ended holds none."""
+  os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+  with open(path, "w", encoding="utf-8") as file:
+    with contextlib.suppress(OSError):  # A file system without locks.
+      fcntl.flock(file, fcntl.LOCK_EX)
+    yield
