@@ -322,9 +322,11 @@ def test_a_failed_job_is_told_and_the_others_go_on(tmp_path, stub, caplog):
   assert [c["mode"] for c in calls] == ["finetune", "eval", "pretrain"]
   assert "a reason" in caplog.text
   assert "3 jobs are not run" in caplog.text
-  assert os.path.exists(os.path.join(stub.folder, "study.csv"))
+  page = pathlib.Path(stub.folder, "study.md")
+  assert "- INCOMPLETE: 4 of 6 jobs not done." in page.read_text()
   outcome, calls = stub.run(study)
   assert (outcome, len(calls)) == ("done", 4)
+  assert "INCOMPLETE" not in page.read_text()
 
 
 def drawn(seed, splits):

@@ -22,6 +22,14 @@ _COLUMNS = (
 def write(folder, study, jobs, cells, journal, found) -> str:
   """Writes the three files of a study; returns what was found, as text."""
   texts = findings.sentences(study, found) or ["No arm was evaluated yet."]
+  lacking = sum(not journal.done(job.name) for job in jobs)
+  if lacking:
+    texts.insert(
+      0,
+      f"INCOMPLETE: {lacking} of {counted(len(jobs), 'job')} not done. Arms "
+      "may be means over other runs than the baseline's; a difference is over "
+      "the runs that both have.",
+    )
   blocks = list(map(Text, texts))
   parts = [
     Section("found", "What was found", "Findings", blocks),
