@@ -23,14 +23,8 @@ flags.DEFINE_float(
   "without a third view.",
 )
 flags.DEFINE_string(
-  "pair_by",
-  None,
-  "With --use_micle: a metadata column whose text a pair's images share (Vu et "
-  "al. 2021), where a bag has such a pair; see docs/pretraining.md.",
-)
-flags.DEFINE_string(
   "pair_across",
   None,
-  "With --use_micle: a metadata column in which a pair's images differ, where "
-  "a bag has such a pair.",
+  "With --use_micle: a metadata column in which a pair's images differ (Vu et "
+  "al. 2021), where a bag has such a pair; see docs/pretraining.md.",
 )

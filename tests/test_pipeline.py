@@ -97,13 +97,11 @@ def test_pairs_by_a_kept_column():
 
 
 def test_columns_that_are_not_there_are_named_with_those_that_are():
-  with pytest.raises(
-    DataError, match="--pair_by=eye, --pair_across=lens. There are: site."
-  ):
-    pairs(rules={"pair_by": "eye", "pair_across": "lens"})
+  with pytest.raises(DataError, match="--pair_across=lens. There are: site."):
+    pairs(rules={"pair_across": "lens"})
   bare = dataclasses.replace(toy_bags.toy_bags(SIZES), metadata_columns=())
   with pytest.raises(DataError, match="--metadata_columns.*TFDS"):
-    pairs(bare, rules={"pair_by": "eye"})
+    pairs(bare, rules={"pair_across": "eye"})
 
 
 @pytest.mark.parametrize(("use_micle", "items"), [(True, 11), (False, 36)])

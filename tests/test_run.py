@@ -251,7 +251,7 @@ def test_what_workers_cannot_do_is_said(
 def test_objectives_that_make_no_sense_together_are_told_at_once(capsys):
   status = tiny.command(
     **{"views_per_bag": 3, "micle_weight": 1.5, "mask_same_patient": True},
-    **{"pair_by": "eye", "pair_across": "eye", "dataset": "some"},
+    **{"pair_across": "eye", "dataset": "some"},
     **{"warmup_steps": 3},  # --warmup_epochs is given too.
   )
   printed = capsys.readouterr().err
@@ -260,10 +260,9 @@ def test_objectives_that_make_no_sense_together_are_told_at_once(capsys):
     "0 <= micle_weight <= 1",
     *(
       f"--{name} {what}"
-      for name in ("micle_weight", "pair_by", "pair_across")
+      for name in ("micle_weight", "pair_across")
       for what in ("together with --use_micle", "with --views_per_bag=2 only")
     ),
-    "different columns. Received: --pair_by=eye, --pair_across=eye",
     "--patient_feature, which says whose image it is",
     "--warmup_steps or --warmup_epochs, not both",
   ):

@@ -18,13 +18,11 @@ class PairRules:
       the same again.
     micle_weight: where it is not None, a third view is added, of the image of
       the first; its value matters to the loss only.
-    pair_by: a metadata column that the pair's images share, or None.
-    pair_across: a metadata column that they differ in, or None.
+    pair_across: a metadata column that the pair's images differ in, or None.
   """
 
   views_per_bag: int = 2
   micle_weight: float | None = None
-  pair_by: str | None = None
   pair_across: str | None = None
 
   @property
@@ -35,23 +33,18 @@ class PairRules:
   @property
   def columns(self):
     """The metadata columns that are looked at."""
-    return tuple(filter(None, (self.pair_by, self.pair_across)))
+    return tuple(filter(None, [self.pair_across]))
 
   def check(self, source):
-    """Raises DataError where a `BagSource` has no such columns."""
-    unknown = [
-      f"--{name}={getattr(self, name)}"
-      for name in ("pair_by", "pair_across")
-      if getattr(self, name) not in (None, *source.metadata_columns)
-    ]
-    if unknown:
+    """Raises DataError where a `BagSource` has no such column."""
+    if self.pair_across not in (None, *source.metadata_columns):
       there = ", ".join(source.metadata_columns) or (
         "none; --metadata_columns of data.build_tfrecords keeps them, and TFDS "
         "data sets have none"
       )
       raise DataError(
-        f"Expected metadata columns of {source.name} to pair images by. "
-        f"Received: {', '.join(unknown)}. There are: {there}."
+        f"Expected a metadata column of {source.name} to pair images by. "
+        f"Received: --pair_across={self.pair_across}. There are: {there}."
       )
 
   def draw(self, bag, seed):
@@ -64,12 +57,9 @@ class PairRules:
     num_images = tf.size(bag["image"])
     if self.views_per_bag > 2:
       return draw_several(num_images, seed, self.views_per_bag)
-    if self.columns:
-      by, across = (
-        bag[f"metadata/{name}"] if name else None
-        for name in (self.pair_by, self.pair_across)
-      )
-      pair = draw_by_metadata(num_images, seed, by=by, across=across)
+    if self.pair_across:
+      texts = bag[f"metadata/{self.pair_across}"]
+      pair = draw_across(num_images, seed, texts)
     else:
       pair = draw_pair(num_images, seed)
     first, second = pair
@@ -112,43 +102,30 @@ def draw_several(num_images, seed, count):
   return tf.gather(order, tf.range(count) % num_images)
 
 
-def draw_by_metadata(num_images, seed, *, by=None, across=None):
-  """Draws a pair by what is known of its images (MedAug, Vu et al. 2021).
+def draw_across(num_images, seed, texts):
+  """Draws a pair that differs in what is known of it (MedAug, Vu et al. 2021).
 
-  Every ordered pair of distinct images with the same text in `by` and different
-  ones in `across` is equally likely; an empty text is not known, and neither
-  the same nor different. (arXiv 2102.10663 compares the same study, and the
-  same or different lateralities.) Where a bag has no such pair, its pairs that
-  keep `by` are drawn from; else those that keep `across`; else all of distinct
-  images; a lone image is paired with itself.
+  Every ordered pair with different texts is equally likely; an empty text is
+  not known, and not different. (arXiv 2102.10663 compares lateralities of one
+  study.) Where a bag has no such pair, all of distinct images are drawn from; a
+  lone image is paired with itself.
 
   Args:
     num_images: as in `draw_pair`.
     seed: as in `draw_pair`.
-    by: string (M,) or None.
-    across: string (M,) or None.
+    texts: string (M,).
 
   Returns:
     As `draw_pair`.
   """
+  known = texts != ""
+  differs = (texts[:, None] != texts[None]) & known[:, None] & known[None]
   allowed = tf.ones([num_images, num_images], tf.bool)
-  distinct = ~tf.eye(num_images, dtype=tf.bool)
-  shared, differs = distinct, distinct
-  if by is not None:
-    shared &= _known(by) & (by[:, None] == by[None])
-  if across is not None:
-    differs &= _known(across) & (across[:, None] != across[None])
-  for rule in (distinct, differs, shared, shared & differs):
+  for rule in (~tf.eye(num_images, dtype=tf.bool), differs):
     allowed = tf.where(tf.reduce_any(rule), rule, allowed)
   pairs = tf.cast(tf.where(allowed), tf.int32)  # (p, 2)
   drawn = _below(tf.shape(pairs)[:1], seed)[0]
   return pairs[drawn, 0], pairs[drawn, 1]
-
-
-def _known(texts):
-  """Text (M,) -> bool (M, M): whether both of a pair say something."""
-  said = texts != ""
-  return said[:, None] & said[None]
 
 
 def _below(ends, seed):

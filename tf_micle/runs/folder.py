@@ -29,7 +29,6 @@ BEFORE = {
   "mask_same_patient": False,
   "views_per_bag": 2,
   "micle_weight": None,
-  "pair_by": None,
   "pair_across": None,
 }
 _KINDS = {dict: "object", list: "list"}
