@@ -151,7 +151,7 @@ def test_bands_are_round_the_curves_and_as_naive_ones():
   # The same resamples, by repeating images.
   random = np.random.default_rng(0)
   patients, of = np.unique(items.patient_id, return_inverse=True)
-  roc, pr, benefit = [], [], []
+  roc, pr, first, benefit = [], [], [], []
   for _ in range(60):
     drawn = random.integers(len(patients), size=len(patients))
     index = np.concatenate([np.flatnonzero(of == one) for one in drawn])
@@ -164,12 +164,15 @@ def test_bands_are_round_the_curves_and_as_naive_ones():
     )
     # Recall falls: the last that is enough is that of the highest threshold.
     pr.append(precision[np.flatnonzero(recall >= 0.5 - 1e-12)[-1]])
+    first.append(precision[-2])  # Of the highest threshold; a 1 follows.
     drawn = curves.net_benefit(items.labels[index], items.probabilities[index])
     benefit.append(drawn[1][1][29])
   low, high = found["pr"][1]
   place = np.flatnonzero(np.isclose(bands.GRID, 0.5))[0]
   expected = np.quantile(pr, [0.025, 0.975])
   np.testing.assert_allclose([low[place], high[place]], expected)
+  expected = np.quantile(first, [0.025, 0.975])
+  np.testing.assert_allclose([low[0], high[0]], expected)
   at = np.flatnonzero(np.isclose(bands.GRID, 0.2))[0]
   expected = np.quantile(roc, [0.025, 0.975])
   low, high = found["roc"][1]
