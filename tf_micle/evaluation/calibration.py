@@ -201,7 +201,7 @@ def _logistic(x, target, weights, *, slope=True, start=_START):
     if not (np.hypot(*step)[moving] > 1e-4).any():
       break
   apart = (np.abs(a) > _MOST) | (np.abs(b) > _MOST)
-  positives, total = weights @ target, weights.sum(axis=1)
-  one_kind = (positives <= 0) | (positives >= total)
+  positives, every = weights @ target, weights.sum(axis=1)
+  one_kind = (positives <= 0) | (positives >= every)
   wrong = apart | one_kind
   return np.where(wrong, np.nan, a), np.where(wrong, np.nan, b)
