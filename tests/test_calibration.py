@@ -59,6 +59,24 @@ def test_intercept_and_slope_are_a_logistic_regressions():
   assert found["a"]["slope"]["value"] is None
 
 
+@pytest.mark.parametrize("scale", [0.02, -0.1])
+def test_slopes_near_zero_are_found(scale):
+  """From a slope of 1 and saturated probabilities Newton's steps never end."""
+  found = findings(1.0, 0.0, count=200).probabilities
+  items = findings(scale * 4, -0.4, count=200)
+  items = dataclasses.replace(
+    items, probabilities=special.expit(4 * special.logit(found))
+  )
+  found = calibration.measured(items, samples=40, seed=0)
+  for c, name in enumerate("ab"):
+    x = special.logit(items.probabilities[:, c].clip(1e-7, 1 - 1e-7))
+    _, slope = logistic(x, items.labels[:, c])
+    entry = found[name]["slope"]
+    assert entry["value"] == pytest.approx(slope, abs=1e-4)
+    assert entry["low"] < slope < entry["high"]
+    assert entry["high"] - entry["low"] < 0.3
+
+
 def test_the_intervals_of_a_slope_cover_with_several_images_a_patient():
   """Scores N(+-1.5 / 2, 2) have the logit 1.5 / 2 * score: its slope is 1."""
   random = np.random.default_rng(3)
