@@ -39,7 +39,7 @@ def seconds(folder):
         name, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(
           ":"
         )
-        if name and name[-1] != ":" and kind[0] != " ":
+        if name and name[-1] != ":" and kind and kind[0] != " ":
           kind = kind.replace("_MklNative", "").lstrip("_")
           total[kind] += event.duration_ps / 1e12
   return total

@@ -59,6 +59,24 @@ def test_intercept_and_slope_are_a_logistic_regressions():
   assert found["a"]["slope"]["value"] is None
 
 
+@pytest.mark.parametrize("scale", [0.02, -0.1])
+def test_slopes_near_zero_are_found(scale):
+  """From a slope of 1 and saturated probabilities Newton's steps never end."""
+  found = findings(1.0, 0.0, count=200).probabilities
+  items = findings(scale * 4, -0.4, count=200)
+  items = dataclasses.replace(
+    items, probabilities=special.expit(4 * special.logit(found))
+  )
+  found = calibration.measured(items, samples=40, seed=0)
+  for c, name in enumerate("ab"):
+    x = special.logit(items.probabilities[:, c].clip(1e-7, 1 - 1e-7))
+    _, slope = logistic(x, items.labels[:, c])
+    entry = found[name]["slope"]
+    assert entry["value"] == pytest.approx(slope, abs=1e-4)
+    assert entry["low"] < slope < entry["high"]
+    assert entry["high"] - entry["low"] < 0.3
+
+
 def test_the_intervals_of_a_slope_cover_with_several_images_a_patient():
   """Scores N(+-1.5 / 2, 2) have the logit 1.5 / 2 * score: its slope is 1."""
   random = np.random.default_rng(3)
@@ -151,7 +169,7 @@ def test_bands_are_round_the_curves_and_as_naive_ones():
   # The same resamples, by repeating images.
   random = np.random.default_rng(0)
   patients, of = np.unique(items.patient_id, return_inverse=True)
-  roc, pr, benefit = [], [], []
+  roc, pr, first, benefit = [], [], [], []
   for _ in range(60):
     drawn = random.integers(len(patients), size=len(patients))
     index = np.concatenate([np.flatnonzero(of == one) for one in drawn])
@@ -164,12 +182,15 @@ def test_bands_are_round_the_curves_and_as_naive_ones():
     )
     # Recall falls: the last that is enough is that of the highest threshold.
     pr.append(precision[np.flatnonzero(recall >= 0.5 - 1e-12)[-1]])
+    first.append(precision[-2])  # Of the highest threshold; a 1 follows.
     drawn = curves.net_benefit(items.labels[index], items.probabilities[index])
     benefit.append(drawn[1][1][29])
   low, high = found["pr"][1]
   place = np.flatnonzero(np.isclose(bands.GRID, 0.5))[0]
   expected = np.quantile(pr, [0.025, 0.975])
   np.testing.assert_allclose([low[place], high[place]], expected)
+  expected = np.quantile(first, [0.025, 0.975])
+  np.testing.assert_allclose([low[0], high[0]], expected)
   at = np.flatnonzero(np.isclose(bands.GRID, 0.2))[0]
   expected = np.quantile(roc, [0.025, 0.975])
   low, high = found["roc"][1]

@@ -211,6 +211,18 @@ def test_half_the_views_are_equalised_as_pillow_does():
   assert 0.3 < equalised.mean() < 0.7
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (15, 17), (1, 300), (50, 60)])
+def test_equalisation_of_few_pixels_or_levels_is_pillows(shape):
+  draw = np.random.default_rng(0)
+  for levels in ([77], [3, 250], range(40, 90)):
+    gray = draw.choice(levels, shape).astype(np.uint8)
+    expected = np.asarray(ImageOps.equalize(Image.fromarray(gray)))
+    found, table = geometry._equalization(gray[..., None].repeat(3, axis=2))
+    np.testing.assert_array_equal(found[..., 0], gray)
+    equalised = table.numpy()[gray]
+    np.testing.assert_array_equal(equalised, expected[..., None].repeat(3, 2))
+
+
 def test_elastic_deformation_is_smooth_and_as_large_as_told():
   """A 64 pixel ramp shows by its values where each pixel came from."""
   image = ramp(64, 64) // 4 * 3

@@ -38,7 +38,7 @@ def bands(
   items = items.take(items.stated.any(axis=1))
 
   def points(score):
-    """Where runs of equal scores end."""
+    """0, then where runs of equal scores end."""
     return np.append(0, np.flatnonzero(np.diff(score, append=-1)) + 1)
 
   classes = _among_first(items, points)
@@ -142,7 +142,10 @@ def _curves(true, false):
     return np.full((2, len(GRID)), np.nan)
   tpr, fpr = true / true[-1], false / false[-1]
   sensitivity = np.interp(GRID, fpr, tpr)
-  # Steps, as average precision sums them.
-  reached = np.searchsorted(tpr[1:], GRID - 1e-12) + 1
+  # Steps, as average precision sums them, from the first item that counts on:
+  # those that were not drawn have no precision at a recall of 0.
+  called = true + false
+  reached = np.searchsorted(tpr, GRID - 1e-12)
+  reached = np.maximum(reached, np.searchsorted(called, 0, side="right"))
   at = np.minimum(reached, len(tpr) - 1)
-  return sensitivity, metrics.ratio(true[at], true[at] + false[at])
+  return sensitivity, true[at] / called[at]

@@ -17,7 +17,9 @@ from tf_micle.evaluation.predictions import Predictions
 # Probabilities of float32 have no logits beyond these.
 _EPSILON = 1e-7
 _STEPS = 25
-_START = (0.0, 1.0)
+# Intercept and slope that a fit begins with, by whether it has a slope. From a
+# slope of 1 Newton's method may go to and fro, where the truth's is near 0.
+_START = {False: (0.0, 1.0), True: (0.0, 0.0)}
 # Beyond these a fit has run away: the classes are apart.
 _MOST = 30.0
 
@@ -130,11 +132,11 @@ def measured(items: Predictions, *, samples: int, seed: int) -> dict:
       "slope": fits(weights, True, starts[1])[1],
     }
 
-  once, plain = np.ones((1, len(items))), [_START] * has.shape[1]
+  once, plain = np.ones((1, len(items))), [None] * has.shape[1]
   # Resamples are near the whole: from its solution few steps are left.
   starts = [
     [
-      (a, b) if np.isfinite(a + b) else _START
+      (a, b) if np.isfinite(a + b) else None
       for a, b in zip(*(part[0] for part in fits(once, slope, plain)))
     ]
     for slope in (False, True)
@@ -161,7 +163,7 @@ def _logit(probabilities):
   return np.log(p) - np.log1p(-p)
 
 
-def _logistic(x, target, weights, *, slope=True, start=_START):
+def _logistic(x, target, weights, *, slope=True, start=None):
   """Logistic regressions by Newton's method, many at once.
 
   Args:
@@ -169,7 +171,7 @@ def _logistic(x, target, weights, *, slope=True, start=_START):
     target: (n,) in [0, 1].
     weights: (B, n), how often each item counts.
     slope: whether x has a coefficient; else it is an offset.
-    start: intercept and slope to begin with.
+    start: intercept and slope to begin with; None: `_START`'s.
 
   Returns:
     Intercepts and slopes, (B,) each; NaN where there is none.
@@ -179,7 +181,7 @@ def _logistic(x, target, weights, *, slope=True, start=_START):
     return np.einsum("bn,bn->b", weights, values)
 
   # All begin alike, so that the first step asks for one set of p, (1, n).
-  a, b = np.full(1, start[0]), np.full(1, start[1])
+  a, b = (np.full(1, value) for value in start or _START[slope])
   for _ in range(_STEPS):
     p = 1 / (1 + np.exp(-np.clip(a[:, None] + b[:, None] * x, -500, 500)))
     error, spread = target - p, p * (1 - p)
@@ -201,7 +203,7 @@ def _logistic(x, target, weights, *, slope=True, start=_START):
     if not (np.hypot(*step)[moving] > 1e-4).any():
       break
   apart = (np.abs(a) > _MOST) | (np.abs(b) > _MOST)
-  positives, total = weights @ target, weights.sum(axis=1)
-  one_kind = (positives <= 0) | (positives >= total)
+  positives, every = weights @ target, weights.sum(axis=1)
+  one_kind = (positives <= 0) | (positives >= every)
   wrong = apart | one_kind
   return np.where(wrong, np.nan, a), np.where(wrong, np.nan, b)
