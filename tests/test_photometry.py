@@ -326,14 +326,16 @@ def test_options_refuse_what_is_out_of_range(argument):
     PhotometryOptions(**argument)
 
 
-def test_a_run_of_an_older_version_is_told_that_its_blur_changes(
+def test_a_run_of_an_older_version_is_told_that_its_views_change(
   demo_records, tmp_path, caplog
 ):
   given = {"data_dir": demo_records, "model_dir": tmp_path}
+  given.update(rotation_degrees=10, resize_method="bilinear")
   assert tiny.command(**given, train_steps=1) == run.DONE
   facts = json.loads((tmp_path / "provenance.json").read_text())
-  del facts["blur_edges"]
+  del facts["blur_edges"], facts["warps"]
   (tmp_path / "provenance.json").write_text(json.dumps(facts))
-  assert "blur darkened the edges" not in caplog.text
+  assert "begun by a version" not in caplog.text
   assert tiny.command(**given, train_steps=2) == run.DONE
-  assert caplog.text.count("blur darkened the edges") == 1
+  for said in ("blur darkened the edges", "interpolated once"):
+    assert caplog.text.count(said) == 1

@@ -150,10 +150,11 @@ def _open_log(session, plan, seen, begun):
   """Writes where the run comes from; returns its `run_log.RunLog`."""
   folder = session.options.model_dir
   if begun.step:
-    _warn_of_blur(session, provenance.read(folder), begun.step)
+    _warn_of_views(session.flags, provenance.read(folder), begun.step)
   facts = {
     **plan.facts,
     "blur_edges": "reflected",
+    "warps": "in one sampling",
     **provenance.facts(plan.source, session.strategy),
     **provenance.digests(plan.source, plan.picked_on),
     "started_from": begun.started_from,
@@ -164,12 +165,21 @@ def _open_log(session, plan, seen, begun):
   return run_log.RunLog(folder, first_step=begun.step)
 
 
-def _warn_of_blur(session, before, first_step):
-  """Says so where a run was begun with another blur than it resumes with."""
-  if session.flags["use_blur"] and "blur_edges" not in before:
+def _warn_of_views(flags, before, first_step):
+  """Says so where a run was begun with other views than it resumes with."""
+  if flags["use_blur"] and "blur_edges" not in before:
     logging.warning(
       "This run was begun by a version whose blur darkened the edges of images "
       "(zeros beyond them). From step %d on they are reflected.",
+      first_step,
+    )
+  warps = bool(flags["rotation_degrees"]) + flags["elastic"]
+  one_sampling = warps > (flags["resize_method"] != "bilinear")
+  if one_sampling and "warps" not in before:
+    logging.warning(
+      "This run was begun by a version that interpolated its rotated or "
+      "deformed views twice. From step %d on they are interpolated once, and "
+      "are sharper.",
       first_step,
     )
 
