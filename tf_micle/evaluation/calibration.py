@@ -199,11 +199,11 @@ def _logistic(x, target, weights, *, slope=True, start=None):
     size = np.maximum(1, np.hypot(*step) / 2)
     a, b = a + step[0] / size, b + step[1] / size
     # Newton's next step would be its square; those that run away count not.
-    moving = (np.abs(a) <= _MOST) & (np.abs(b) <= _MOST)
-    if not (np.hypot(*step)[moving] > 1e-4).any():
+    far = np.hypot(*step) > 1e-4
+    apart = (np.abs(a) > _MOST) | (np.abs(b) > _MOST)
+    if not (far & ~apart).any():
       break
-  apart = (np.abs(a) > _MOST) | (np.abs(b) > _MOST)
   positives, every = weights @ target, weights.sum(axis=1)
   one_kind = (positives <= 0) | (positives >= every)
-  wrong = apart | one_kind
+  wrong = apart | far | one_kind
   return np.where(wrong, np.nan, a), np.where(wrong, np.nan, b)
