@@ -31,13 +31,6 @@ def pytest_collection_modifyitems(items):
   items.sort(key=lambda item: item.path.stem not in _SLOW)
 
 
-@pytest.fixture(autouse=True)
-def no_global_seed():
-  """One test's seed is not the next one's; see `build.seed_initialisers`."""
-  yield
-  tf.random.set_seed(None)
-
-
 @pytest.fixture
 def eagerly():
   """Steps without tracing, which takes a deep network most of a minute."""

@@ -69,6 +69,18 @@ def test_several_views_of_a_bag_and_their_labels(use_micle):
     np.testing.assert_array_equal(batch["label"], found[:, :, 0] % 3)
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_global_seed_changes_nothing(seed):
+  expected = batches(3)
+  tf.random.set_seed(seed)
+  try:
+    found = batches(3)
+  finally:
+    tf.random.set_seed(None)
+  for one, other in zip(expected, found):
+    np.testing.assert_array_equal(one["views"], other["views"])
+
+
 def test_a_mixture_has_a_second_view_of_the_first_image():
   for batch in batches(10, rules={"micle_weight": 0.5}):
     for (bag, first), (_, second), third in identities(batch):

@@ -82,31 +82,36 @@ def test_two_sites_differ_by_what_they_are_apart_with_a_wider_interval():
   assert widths[2] == pytest.approx(np.hypot(*widths[:2]), rel=0.15)
 
 
+def scored(labels, patient, logits):
+  """Two classes' predictions of images; logits (n,) of the second one."""
+  chance = 1 / (1 + np.exp(-logits))
+  return study(
+    unit="image",
+    class_names=("no", "yes"),
+    labels=labels,
+    probabilities=np.stack([1 - chance, chance], axis=1),
+    patient_id=patient.astype(str),
+    bag_id=patient.astype(str),
+    row=np.arange(len(labels)).astype(str),
+    metadata={},
+  )
+
+
 @pytest.mark.parametrize("paired", [True, False])
 def test_a_difference_that_is_0_is_covered(paired):
   """Of two equally good models, and of one model at two equal sites."""
   random, covered = np.random.default_rng(1), []
   labels, patient = np.repeat(np.arange(40) % 2, 3), np.repeat(np.arange(40), 3)
 
-  def scored(case):
-    chance = 1 / (1 + np.exp(-case - random.normal(size=120)))
-    return study(
-      unit="image",
-      class_names=("no", "yes"),
-      labels=labels,
-      probabilities=np.stack([1 - chance, chance], axis=1),
-      patient_id=patient.astype(str),
-      bag_id=patient.astype(str),
-      row=np.arange(120).astype(str),
-      metadata={},
-    )
+  def noisy(case):
+    return scored(labels, patient, case + random.normal(size=120))
 
   def cases():
     return 1.5 * labels + random.normal(size=40)[patient]
 
   for one in range(50):
     case = cases()
-    here, there = scored(case), scored(case if paired else cases())
+    here, there = noisy(case), noisy(case if paired else cases())
     found = evaluation.evaluate(
       here, other=there, paired=paired, samples=80, seed=one
     )
@@ -117,27 +122,15 @@ def test_a_difference_that_is_0_is_covered(paired):
 
 def test_bands_cover_what_is_known_of_clustered_scores():
   """Sensitivity at a specificity of 0.8, and net benefit at 0.5."""
-  normal, random, covered = (
-    statistics.NormalDist(),
-    np.random.default_rng(2),
-    [],
-  )
+  normal, random = statistics.NormalDist(), np.random.default_rng(2)
+  covered = []
   labels, patient = np.repeat(np.arange(40) % 2, 3), np.repeat(np.arange(40), 3)
   # Scores have a variance of 1 between and of 1 within patients.
   sensitivity = normal.cdf((2 + normal.inv_cdf(0.2) * 2**0.5) / 2**0.5)
   benefit = (normal.cdf(1 / 2**0.5) - normal.cdf(-1 / 2**0.5)) / 2
   for one in range(50):
     score = 2 * labels - 1 + random.normal(size=40)[patient]
-    chance = 1 / (1 + np.exp(-score - random.normal(size=120)))
-    items = study(
-      class_names=("no", "yes"),
-      labels=labels,
-      probabilities=np.stack([1 - chance, chance], axis=1),
-      patient_id=patient.astype(str),
-      bag_id=patient.astype(str),
-      row=np.arange(120).astype(str),
-      metadata={},
-    )
+    items = scored(labels, patient, score + random.normal(size=120))
     low, high = bands.bands(items, samples=80, seed=one)["roc"][1]
     below, above = bands.net_benefit(items, samples=80, seed=one)[1]
     covered.append(

@@ -172,6 +172,8 @@ def _endless_items(read, *, per_epoch, buffer, seed, first):
 
   @tf.autograph.experimental.do_not_convert
   def items_of_epoch(epoch):
+    # Else a global seed would count too, and with 0 shuffling takes no tensor.
+    tf.compat.v1.get_default_graph().seed = None
     key = tf.stack([tf.constant(run_seed, tf.int64), epoch])
     if part:
       folded = tf.random.experimental.stateless_fold_in(key, part)

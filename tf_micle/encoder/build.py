@@ -14,7 +14,7 @@ SMALL_IMAGE_SIZE = 32
 def seed_initialisers(seed):
   """Fixes what Keras's initialisers draw, and leaves no global TF seed.
 
-  With a global seed of 0, `tf.data.Dataset.shuffle` refuses a tensor as seed.
+  That would be part of what every later draw with a seed of its own gives.
   """
   tf.keras.utils.set_random_seed(seed)
   tf.random.set_seed(None)

@@ -43,7 +43,7 @@ def measure(
     over those with positives and negatives, the others over those with labels.
     What is not defined is NaN, never 0.
   """
-  labels, probabilities, of = whole(labels, probabilities)
+  labels, probabilities, of = prepared(labels, probabilities)
   ranked = [
     _ranking(*binary(labels, probabilities, c)[:2], specificity)
     for c in range(probabilities.shape[1])
@@ -52,7 +52,7 @@ def measure(
   return {name: values[0] for name, values in found.items()}
 
 
-def whole(labels, probabilities):
+def prepared(labels, probabilities):
   """Both as arrays, and weights -> the metrics that are not of one class."""
   labels = np.asarray(labels)
   probabilities = np.asarray(probabilities, np.float64)

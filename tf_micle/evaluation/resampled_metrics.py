@@ -28,16 +28,21 @@ def of_weights(
     A function of (B, n) float weights, how often each item counts in each of B
     resamples: 0, 1, 2 and so on. It gives the same, as (B,) and (B, C) arrays.
   """
-  labels, probabilities, whole = metrics.whole(labels, probabilities)
-  rankings = [
-    _ranking(*ranked(labels, probabilities, c), specificity)
+  labels, probabilities, of_all = metrics.prepared(labels, probabilities)
+  of_each = of_classes(labels, probabilities, specificity)
+  return lambda weights: metrics.with_classes(of_all(weights), of_each(weights))
+
+
+def of_classes(labels, probabilities, specificity=0.9):
+  """As `of_weights`, for each class a tuple like `metrics.PER_CLASS`."""
+  classes = [
+    _of_ranks(*ranked(labels, probabilities, c), specificity)
     for c in range(probabilities.shape[1])
   ]
 
   def found(weights):
     counts = weights.astype(np.int64)
-    of_classes = [ranking(counts) for ranking in rankings]
-    return metrics.with_classes(whole(weights), of_classes)
+    return [of_class(counts) for of_class in classes]
 
   return found
 
@@ -76,7 +81,7 @@ def among_first(truth, places, at):
   return found
 
 
-def _ranking(truth, score, places, specificity):
+def _of_ranks(truth, score, places, specificity):
   """Counts -> (AUROC, average precision, sensitivity), (B,) each.
 
   scikit-learn's roc_curve takes one set of weights and sorts at each call; a
@@ -94,7 +99,7 @@ def _ranking(truth, score, places, specificity):
   first = among_first(truth, places, at)
   last = len(end) + 1
 
-  def ranking(counts):
+  def found(counts):
     true, false = first(counts)
     positives, negatives = true[:, last], false[:, last]
     false_before = false[:, last + 1 :]
@@ -116,7 +121,7 @@ def _ranking(truth, score, places, specificity):
       metrics.ratio(reached, positives),
     )
 
-  return ranking
+  return found
 
 
 def _dot(these, others):

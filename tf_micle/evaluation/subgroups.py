@@ -75,7 +75,7 @@ def measured(
 
 def _values(items, thresholds):
   """(B, n) weights -> {metric: (B, C)}."""
-  measure = resampled_metrics.of_weights(items.labels, items.probabilities)
+  ranked = resampled_metrics.of_classes(items.labels, items.probabilities)
   parts = {} if thresholds is None else decisions.parts(items, thresholds)
   rates = {
     name: [part.astype(float) for part in parts[name]]
@@ -84,7 +84,8 @@ def _values(items, thresholds):
   }
 
   def found(weights):
-    values = {"auroc": measure(weights)["auroc"]}
+    aurocs = [auroc for auroc, *_ in ranked(weights)]
+    values = {"auroc": np.stack(aurocs, axis=1)}
     for name, (right, of) in rates.items():
       values[name] = metrics.ratio(weights @ right, weights @ of)
     return values
