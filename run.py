@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -112,7 +113,7 @@ _FAULT = (
 def train(options, problems):
   """Pretrains an encoder or fine-tunes a classifier; returns the status."""
   clock = Clock()
-  from tf_micle.modes import finetune, pretrain
+  mode = importlib.import_module(f"tf_micle.modes.{options.mode}")
   from tf_micle.runs import run_log
   from tf_micle.system import workers
   from tf_micle.training import loop, plan, session
@@ -122,7 +123,6 @@ def train(options, problems):
   strategy = _strategy(options, problems)
   options = _on_devices(options, strategy, problems)
   data = _data(options, problems)
-  mode = {"pretrain": pretrain, "finetune": finetune}[options.mode]
   pick = functools.partial(reader.pick, options=options)
 
   def make_plan(seen):

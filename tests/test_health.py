@@ -211,6 +211,20 @@ def test_a_run_is_measured_from_step_0_on(pretrain, caplog, tmp_path):
   assert health(pretrain("again", seed=1)[0]).keys() == health(rows[0]).keys()
 
 
+def test_step_0_is_measured_before_anything_is_learnt(pretrain):
+  """After the first step, with the weights of before it, and no trace left."""
+  runs = [
+    pretrain("slow", learning_rate=1e-3, log_steps=4),
+    pretrain("fast", learning_rate=10.0, log_steps=4),
+  ]
+  assert health(runs[0][0]) == health(runs[1][0])
+  assert health(runs[0][-1]) != health(runs[1][-1])
+  unmeasured = pretrain(
+    "off", learning_rate=10.0, health_checks=False, log_steps=4
+  )
+  assert unmeasured[-1]["loss"] == runs[1][-1]["loss"]
+
+
 def test_without_a_validation_split_a_line_says_so(pretrain, caplog):
   caplog.set_level("INFO")
   rows = pretrain(eval_split="dev", lineareval_while_pretraining=False)
@@ -268,7 +282,7 @@ def test_what_learns_and_what_collapses_is_told(caplog):
     **{"save_every": 1, "views_a_step": 128, "begun": "random weights"},
   )
   strategy = distribution.choose("one_device")
-  health.begin(model, strategy, [])
+  health.begin(model, strategy)
   start = model.get_weights()
 
   def verdict_of_now():

@@ -7,7 +7,6 @@ import math
 import numpy as np
 from absl import logging
 
-from tf_micle.evaluation import evaluate
 from tf_micle.health import neighbours, spread, verdict
 from tf_micle.system.plurals import counted
 
@@ -63,9 +62,9 @@ class HealthChecks:
     every = self._save_every * max(math.ceil(few / self._affordable), 1)
     return step == last_step or step % every == 0
 
-  def begin(self, model, strategy, callbacks):
+  def begin(self, model, strategy):
     """Measures a new run at step 0; returns what to log, by name."""
-    found = self._measure(model, strategy, callbacks)
+    found = self._measure(model, strategy)
     images = self._held_out()
     found |= {_IMAGES: len(images.table.row), _SET: images.checksum}
     self._reference, self._most = found, found[_IMAGES]
@@ -93,7 +92,7 @@ class HealthChecks:
     logging.info("Health at step %d: %s", step, line)
     return _with_prefix(found)
 
-  def _measure(self, model, strategy, callbacks):
+  def _measure(self, model, strategy, callbacks=None):
     images = self._held_out()
     embedded = model.predict(
       strategy.distribute_datasets_from_function(images.batches),
@@ -122,6 +121,9 @@ def measure(h, z, table, num_classes):
     table: the images' `patient_id`, `bag_id` and `labels`.
     num_classes: of the labels; 0: none.
   """
+  # Here, as scikit-learn takes half a second that a run's start does not need.
+  from tf_micle.evaluation import evaluate
+
   found = {}
   if not (np.isfinite(h).all() and np.isfinite(z).all()):
     return found  # float16 may overflow before BatchNorm's statistics settle.

@@ -74,8 +74,8 @@ def train(
       checkpoint. None: there is nothing to validate on.
     stop: an object whose `requested` turns true when the run is to end early.
     clock: `clock.Clock`; the first step ends it.
-    at_start: as `validate`, called before the first step of a new run; None:
-      such a run has no row of step 0.
+    at_start: called once, after the first step, which it would only delay;
+      returns a dict of floats to log of the step before. None: there is none.
     selection: `selection.Selection`, which may end the run early too, or None.
 
   Returns:
@@ -86,20 +86,20 @@ def train(
       before stays.
   """
   recorder = _Recorder(schedule, checkpoints, log, validate, stop, selection)
-  first = tf.keras.callbacks.LambdaCallback(
-    on_train_batch_end=lambda batch, logs: (
-      None if batch else clock.log("filling the shuffle buffer and tracing")
-    )
-  )
+
+  def begin(batch, logs):
+    del logs
+    if batch == 0:
+      clock.log("filling the shuffle buffer and tracing")
+      recorder.begin(at_start)
+
+  first = tf.keras.callbacks.LambdaCallback(on_train_batch_end=begin)
   bar = progress.ProgressBar(
     first_step=schedule.first_step,
     last_step=schedule.last_step,
     images_per_step=schedule.images_per_step,
   )
   remaining = schedule.last_step - schedule.first_step
-  if at_start and not recorder.begin(at_start):
-    checkpoints.save()
-    return Trained(schedule.first_step, broken_off=True)
   if log.unvalidated and not recorder.catch_up():
     return Trained(schedule.first_step, broken_off=True)
   if remaining <= 0:
@@ -182,12 +182,13 @@ class _Recorder(tf.keras.callbacks.Callback):
     self.model.reset_metrics()
     self._logged_step, self._logged_time = self.step, time.monotonic()
 
-  def begin(self, measure):
-    """Logs what `measure` says of step 0; returns whether it was done."""
-    scores = self._unless_stopped(measure)
-    if scores is not None:
+  def begin(self, at_start):
+    """Logs what `at_start` says; its time is not the steps'."""
+    before = time.monotonic()
+    scores = at_start() if at_start else {}
+    if scores:
       self._log.write(self.step, scores)
-    return scores is not None
+    self._logged_time += time.monotonic() - before
 
   def catch_up(self):
     """Validates where a signal came before; returns whether it was done."""
@@ -202,11 +203,8 @@ class _Recorder(tf.keras.callbacks.Callback):
 
   def _scores(self):
     """Returns what the validation says, or None if a signal broke it off."""
-    return self._unless_stopped(self._validate) if self._validate else {}
-
-  def _unless_stopped(self, measure):
     try:
-      return measure([BreakOff(self._stop)])
+      return self._validate([BreakOff(self._stop)]) if self._validate else {}
     except BrokenOff:
       return None
 

@@ -60,11 +60,8 @@ def train(session, make_plan, problems):
       )
       begun = problems.collect(_start, session, plan, parts, checkpoints)
       problems.stop_if_any()
-    first_step = begun.step
     log = _open_log(session, plan, seen, begun)
-    if not first_step:
-      _draw_views(session, plan, model, log)
-    return _train(session, plan, model, parts, checkpoints, log, first_step)
+    return _train(session, plan, model, parts, checkpoints, log, begun.step)
 
 
 def _check_flags(session):
@@ -206,7 +203,11 @@ def _train(session, plan, model, parts, checkpoints, log, first_step):
       patience=plan.early_stopping,
       rows=rows,
     )
-  at_start, validate = _measures(plan, model, strategy, first_step, rows)
+  if plan.health:
+    plan.health.resume(rows)
+  at_start = None
+  if not first_step:
+    at_start = _at_start(session, plan, model, log)
   schedule = loop.Schedule(
     first_step=first_step,
     last_step=plan.train_steps,
@@ -226,7 +227,7 @@ def _train(session, plan, model, parts, checkpoints, log, first_step):
       schedule,
       checkpoints=checkpoints,
       log=log,
-      validate=validate,
+      validate=_validation(plan, model, strategy),
       at_start=at_start,
       selection=selection,
       stop=stop,
@@ -253,13 +254,28 @@ def _conclude(session, plan, model, selection, stop):
   return False
 
 
-def _measures(plan, model, strategy, first_step, rows):
-  """Returns what a new run calls at step 0, and a run at its checkpoints.
+def _at_start(session, plan, model, log):
+  """Returns what a new run calls after its first step, for that before it."""
+  initial = model.get_weights() if plan.health else None
 
-  Each is None, or from Keras callbacks to a dict of scores.
+  def at_start():
+    _draw_views(session, plan, model, log)
+    if not plan.health:
+      return {}
+    trained = model.get_weights()
+    model.set_weights(initial)
+    scores = plan.health.begin(model, session.strategy)
+    model.set_weights(trained)
+    return scores
+
+  return at_start
+
+
+def _validation(plan, model, strategy):
+  """Returns what a run calls at its checkpoints; None: nothing.
+
+  That is from Keras callbacks to a dict of scores.
   """
-  if plan.health:
-    plan.health.resume(rows)
 
   def validate(callbacks):
     done = (model, strategy, callbacks)
@@ -269,10 +285,4 @@ def _measures(plan, model, strategy, first_step, rows):
       scores = {**scores, **plan.health.check(step, *done)}
     return scores
 
-  at_start = None
-  if plan.health and not first_step:
-
-    def at_start(callbacks):
-      return plan.health.begin(model, strategy, callbacks)
-
-  return at_start, validate if plan.validate or plan.health else None
+  return validate if plan.validate or plan.health else None
