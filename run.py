@@ -75,7 +75,7 @@ def main(argv):
   try:
     problems = Problems(_MISTAKES)
     options = reader.options(problems, run_folder)
-    _check_workers(options, problems)
+    tf_config.check(options, problems)
     mode = finetune_sweep if options.sweep else commands[options.mode]
     mode = show_pairs if options.show_pairs else mode
     mode = atlas if options.mode == "predict" and options.atlas else mode
@@ -115,13 +115,13 @@ def train(options, problems):
   clock = Clock()
   mode = importlib.import_module(f"tf_micle.modes.{options.mode}")
   from tf_micle.runs import run_log
-  from tf_micle.system import workers
+  from tf_micle.system import devices, workers
   from tf_micle.training import loop, plan, session
 
   clock.done("importing TensorFlow")
   # First: several workers must find each other before any other operation.
-  strategy = _strategy(options, problems)
-  options = _on_devices(options, strategy, problems)
+  strategy = devices.choose(options, problems)
+  options = devices.settle(options, strategy, problems)
   data = _data(options, problems)
   pick = functools.partial(reader.pick, options=options)
 
@@ -235,8 +235,9 @@ def show_pairs(options, problems):
 def evaluate(options, problems):
   """Says how good a classifier is; returns the exit status."""
   from tf_micle.modes import evaluate
+  from tf_micle.system import devices
 
-  strategy = _strategy(options, problems)
+  strategy = devices.choose(options, problems)
   data = _data(options, problems)
   trained = {}
   if options.model_dir:
@@ -279,8 +280,9 @@ def predict(options, problems):
   from data.batches import listed_images
   from tf_micle.modes import predict
   from tf_micle.prediction import outputs
+  from tf_micle.system import devices
 
-  strategy = _strategy(options, problems)
+  strategy = devices.choose(options, problems)
   listed = reader.pick(listed_images.ListOptions, options)
   manifest, faults = listed_images.read_listed(listed)
   if manifest is None:
@@ -304,68 +306,14 @@ def predict(options, problems):
 def atlas(options, problems):
   """Shows what a run has learnt of a split; returns the exit status."""
   from tf_micle.modes import atlas
+  from tf_micle.system import devices
 
-  strategy = _strategy(options, problems)
+  strategy = devices.choose(options, problems)
   data = _data(options, problems)
   with data.damage_explained():
     mode = reader.pick(atlas.AtlasMode, options)
     print(f"{atlas.run(mode, strategy, data, problems)}: open it in a browser")
   return DONE
-
-
-def _on_devices(options, strategy, problems):
-  """Returns the options with what these devices settle of them."""
-  from tf_micle.system import distribution, jit, precision
-
-  name, why = precision.choose(options.precision, strategy)
-  logging.info("Precision of the encoder: %s (%s)", name, why)
-  compiled = problems.collect(jit.choose, options.jit, strategy)
-  # TFDS's files are not read apart, and labels may be few in some files.
-  whole = options.dataset or options.mode == "finetune"
-  hosts = 1 if whole else distribution.input_hosts(strategy)
-  parts = options.read_parts or hosts
-  return options._replace(precision=name, jit=compiled, read_parts=parts)
-
-
-def _check_workers(options, problems):
-  """Ends the command where several workers cannot do what is asked for."""
-  workers = problems.collect(tf_config.num_workers) or 0
-  trains = options.mode in ("pretrain", "finetune") and not options.sweep
-  if workers > 1 and not trains:
-    what = "--sweep" if options.sweep else f"--mode={options.mode}"
-    problems.add(
-      f"Expected one process for {what}. Received: {workers} workers in "
-      "TF_CONFIG. Unset it."
-    )
-  elif workers > 1 and options.demo:
-    problems.add(
-      f"Expected --data_dir or --dataset for {workers} workers in TF_CONFIG. "
-      "Received: neither; the demo is for one process."
-    )
-  # A strategy would wait for the other workers.
-  if os.environ.get("TF_CONFIG"):
-    problems.stop_if_any()
-
-
-def _strategy(options, problems):
-  from tf_micle.system import distribution
-
-  strategy = problems.collect(
-    distribution.choose, options.strategy, tpu_name=options.tpu_name
-  )
-  if strategy is None:
-    return None
-  logging.info("Devices: %s", distribution.describe(strategy))
-  if options.mode in ("pretrain", "finetune"):
-    problems.add(
-      *distribution.batch_problems(
-        strategy,
-        batch_size=options.train_batch_size,
-        micro_batch_size=options.micro_batch_size,
-        read_parts=options.read_parts,
-      )
-    )
-  return strategy
 
 
 def _data(options, problems):

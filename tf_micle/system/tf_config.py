@@ -50,3 +50,28 @@ def num_workers():
   """Returns how many workers TF_CONFIG names; 0 where it is not set."""
   cluster = read().get("cluster", {})
   return len(cluster.get("worker", ())) + len(cluster.get("chief", ()))
+
+
+def check(options, problems):
+  """Ends the command where several workers cannot do what is asked for.
+
+  Args:
+    options: has `mode`, `sweep` and `demo`, as the flags are named.
+    problems: `flags.problems.Problems`; those that are known already.
+  """
+  workers = problems.collect(num_workers) or 0
+  trains = options.mode in ("pretrain", "finetune") and not options.sweep
+  if workers > 1 and not trains:
+    what = "--sweep" if options.sweep else f"--mode={options.mode}"
+    problems.add(
+      f"Expected one process for {what}. Received: {workers} workers in "
+      "TF_CONFIG. Unset it."
+    )
+  elif workers > 1 and options.demo:
+    problems.add(
+      f"Expected --data_dir or --dataset for {workers} workers in TF_CONFIG. "
+      "Received: neither; the demo is for one process."
+    )
+  # A strategy would wait for the other workers.
+  if os.environ.get("TF_CONFIG"):
+    problems.stop_if_any()
