@@ -22,6 +22,7 @@ def rows(arm):
   """Returns an arm's log at its first line and at each checkpoint."""
   log = ROOT / "runs" / f"demo-pretrain-{arm.lower()}" / "metrics.jsonl"
   lines = [json.loads(line) for line in log.read_text().splitlines()]
+  lines = [line for line in lines if line["step"]]
   return lines[:1] + [line for line in lines if "probe_accuracy" in line]
 
 

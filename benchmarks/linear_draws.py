@@ -147,7 +147,7 @@ def main():
     print(f"{arm}, seed {seed}, fold {fold}: done", flush=True)
   scored = {}
   for arm in dict.fromkeys(key[0] for key in parts):
-    own = {k[1:]: results.pooled(v) for k, v in parts.items() if k[0] == arm}
+    own = {k[1:]: v for k, v in parts.items() if k[0] == arm}
     scored[arm] = results.scored(own)
   print("| arm | " + " | ".join(f"{m}, {s}" for s, m in results.SCORES) + " |")
   print("|---|" + "---|" * len(results.SCORES))

@@ -99,6 +99,10 @@ class _File:
     fractions = self._numbers(
       "label_fractions", "1", float, lambda x: 0 < x <= 1
     )
+    select_by = self._shared(arms, "select_by")
+    self._expect(select_by != "none", "--select_by, a score to pick by", "none")
+    self._shared(arms, "unit")
+    used = [self._shared(arms, f"{of}_split") for of in ("train", "eval")]
     return {
       "data_dir": self._data_dir,
       "seeds": self._numbers("seeds", "0", int, lambda x: 0 <= x < 2**20),
@@ -106,14 +110,18 @@ class _File:
       "label_fractions": tuple(f"{share:g}" for share in fractions),
       "folds": self._folds,
       "baseline": baseline,
-      "select_by": self._select_by(arms),
+      "select_by": select_by,
       "arms": arms,
-      "sets": self._sets(),
+      "sets": self._sets(used),
     }
 
   def check_data(self, content, splits_of):
     """Checks folders and splits; returns a digest of the data's description."""
-    dataset = self._value("pretrain", self._common["pretrain"], "dataset")
+    dataset, other = (
+      self._value(mode, self._common[mode], "dataset") for mode in modes.TRAIN
+    )
+    what = "one --dataset to pretrain and to fine-tune on, in [study]"
+    self._expect(dataset == other, what, f"{dataset} and {other}")
     ways = [self._data_dir, self._demo, dataset]
     self._expect(
       sum(map(bool, ways)) == 1,
@@ -149,12 +157,16 @@ class _File:
     if self.problems:
       return
     for arm in arms:
-      tries = [("pretrain", "pretrain", stage) for stage in arm["stages"]]
+      stages = (None, *arm["stages"])
+      tries = [
+        ("pretrain", "pretrain", *two) for two in zip(stages[1:], stages)
+      ]
       for setting, given in arm["settings"].items():
-        tries.append(("finetune", f"setting {setting}", given))
-      for mode, what, given in tries:
-        starts = bool(arm["stages"] or arm["checkpoint"])
-        words = {"demo": self._demo, "starts": starts, "runs": runs}
+        tries.append(("finetune", f"setting {setting}", given, stages[-1]))
+      starts = bool(arm["stages"] or arm["checkpoint"])
+      words = {"demo": self._demo, "starts": starts, "runs": runs}
+      for mode, what, given, before in tries:
+        words["before"] = before
         self._add(
           f"[arm {arm['name']}] {what}",
           study_runs.problems(mode, given, **words),
@@ -167,6 +179,13 @@ class _File:
       self._common["pretrain"]
       + self._checked(f"[{section}] pretrain", line, ("pretrain",))
       for line in filter(None, map(str.strip, lines))
+    )
+    lengths = {"--train_" in " ".join(stage) for stage in stages}
+    self._expect(
+      len(lengths) < 2,
+      f"a stage a line for pretrain of [{section}], with --train_steps or "
+      "--train_epochs in each or in none",
+      f"{len(stages)} lines: {' / '.join(map(str.strip, lines))}",
     )
     own = self._flags(section, "finetune", ("finetune",))
     tried = self._list(section, "settings") or list(settings)
@@ -184,22 +203,22 @@ class _File:
       "budget": study_runs.budget(stages, demo=self._demo),
       "checkpoint": start,
       "settings": {
-        one: self._common["finetune"] + own + settings.get(one, ())
+        one: self._common["finetune"] + settings.get(one, ()) + own
         for one in tried
       },
     }
 
-  def _select_by(self, arms):
-    """Returns the score that picks a setting, which all of them share."""
+  def _shared(self, arms, name):
+    """Returns a flag's value in fine-tuning, which all runs must share."""
     found = {given for arm in arms for given in arm["settings"].values()}
-    found.add(self._common["finetune"])
-    scores = {self._value("finetune", g, "select_by") for g in found}
+    found = found or {self._common["finetune"]}
+    values = {str(self._value("finetune", given, name)) for given in found}
     self._expect(
-      len(scores) == 1 and "none" not in scores,
-      "one --select_by for all settings, and a score to pick by",
-      ", ".join(sorted(scores)),
+      len(values) == 1,
+      f"one --{name} for all settings and arms, whose scores are compared",
+      ", ".join(sorted(values)),
     )
-    return scores.pop()
+    return min(values)
 
   def _value(self, mode, given, name):
     return study_runs.values_of(mode, given, demo=self._demo)[name].value
@@ -214,8 +233,12 @@ class _File:
     self._add(where, wrong)
     return given
 
-  def _sets(self):
-    """Returns the evaluation sets; with folds the first is all of them."""
+  def _sets(self, used):
+    """Returns the evaluation sets; with folds the first is all of them.
+
+    Args:
+      used: the splits to train on and to pick by.
+    """
     lines = self._options("evaluate")
     sets = [["folds", _KINDS[0], None, None]] if self._folds else []
     if not sets and not lines:
@@ -229,6 +252,11 @@ class _File:
         f"{name} = {text}",
       )
       split, folder = [*more, None, None][:2]
+      self._expect(
+        folder or (split or name) not in "+".join(used).split("+"),
+        "a split that no run is trained on or picked by",
+        f"{name} = {text}",
+      )
       self._expect(
         not self._folds
         or (

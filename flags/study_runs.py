@@ -82,15 +82,28 @@ def values_of(mode, given, *, demo, starts=False):
   return values
 
 
-def problems(mode, given, *, demo, starts, runs):
-  """Returns a line for each of a run's flags that do not go together."""
+def problems(mode, given, *, demo, starts, runs, before=None):
+  """Returns a line for each of a run's flags that do not go together.
+
+  Args:
+    mode, given, demo, starts: as in `values_of`.
+    runs: `tf_micle.runs.folder`.
+    before: arguments of the pretraining that it starts from, or None.
+  """
   values = values_of(mode, given, demo=demo, starts=starts)
   used = reader.modes_of_flags()
   own = {name for name in used if values[name].present} - {"mode"}
   # The study makes the folders and gives the weights to start from.
   its_own = {"mode": mode, "model_dir": tempfile.gettempdir()}
   found = values.flag_values_dict() | its_own
-  return checks.problems(found, own, modes=used, runs=runs)
+  lines = checks.problems(found, own, modes=used, runs=runs)
+  if before is not None:
+    first = values_of("pretrain", before, demo=demo).flag_values_dict()
+    # What a run does not say comes from where it starts.
+    taken = {name: first[name] for name in first if name not in own}
+    first["mode"] = "pretrain"
+    lines += checks.network_problems(found | taken | its_own, first)
+  return lines
 
 
 def budget(stages, *, demo):

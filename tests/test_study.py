@@ -1,6 +1,7 @@
 """A study: its file, its jobs, what it resumes, and what it says."""
 
 import csv
+import dataclasses
 import json
 import os
 import pathlib
@@ -244,7 +245,8 @@ def test_the_studies_of_benchmarks_compare_like_with_like(
   data_dir = None if "demo = yes" in text else "RECORDS"
   splits = ("1", "2", "3", "4", "5", "test")
   content = read(tmp_path, text, splits, data_dir)
-  assert "UNEQUAL" not in accounts.budget_text(design.of(content))
+  text = accounts.budget_text(design.of(content))
+  assert text.startswith(("Equal", "No arm")), text
 
 
 def test_only_what_a_changed_flag_touches_is_run_again(tmp_path):
@@ -352,16 +354,15 @@ def drawn(seed, splits):
   return parts
 
 
-def test_pooled_scores_and_paired_differences_against_an_oracle(monkeypatch):
+def test_scores_over_folds_and_paired_differences_against_an_oracle(
+  monkeypatch,
+):
   monkeypatch.setattr(results, "SAMPLES", 15)
   runs = [
     {run: drawn(seed, (0, 1, 2)) for run, seed in zip([(0, 0), (1, 0)], seeds)}
     for seeds in ((1, 2), (3, 4))
   ]
-  arms = [
-    results.scored({run: results.pooled(parts) for run, parts in arm.items()})
-    for arm in runs
-  ]
+  arms = list(map(results.scored, runs))
 
   def naive(parts, chosen, score):
     """Copies the chosen patients' images, one after the other."""
@@ -379,9 +380,24 @@ def test_pooled_scores_and_paired_differences_against_an_oracle(monkeypatch):
       )
     if score[1] == "top1":
       return np.mean(probability.argmax(axis=1) == truth)
-    return np.mean(
-      [metrics.roc_auc_score(truth == c, probability[:, c]) for c in range(3)]
-    )
+    fold = np.array([one[0] for one in chosen])
+    if score[0] == "item":
+      fold = np.repeat(fold, list(map(len, of)))
+    of_classes = []
+    for c in range(3):
+      of_folds = [
+        (truth[fold == f] == c, probability[fold == f, c]) for f in "012"
+      ]
+      of_classes.append(
+        np.mean(
+          [
+            metrics.roc_auc_score(*two)
+            for two in of_folds
+            if len({*two[0]}) > 1
+          ]
+        )
+      )
+    return np.mean(of_classes)
 
   patients = np.unique(np.concatenate([p.patient_id for p in runs[0][0, 0]]))
   rng = np.random.default_rng(0)
@@ -408,6 +424,18 @@ def test_pooled_scores_and_paired_differences_against_an_oracle(monkeypatch):
     assert (gap.low, gap.high) == pytest.approx(tuple(ends))
     sure = "does not" in findings.verdict(gap.entry)
     assert sure == (ends[0] > 0 or ends[1] < 0)
+
+
+def test_a_shift_of_a_folds_scores_is_no_difference():
+  """Models of two folds need not agree on what a score of 0.5 means."""
+  folds = drawn(1, (0, 1, 2))
+  bent = [
+    dataclasses.replace(one, probabilities=one.probabilities ** (k + 1))
+    for k, one in enumerate(folds)
+  ]
+  arms = [results.scored({0: parts}) for parts in (folds, bent)]
+  gap = results.difference(*arms, ("item", "mean_auroc"))
+  assert (gap.value, gap.low, gap.high) == (0, 0, 0)
 
 
 def test_a_difference_is_only_claimed_where_its_interval_leaves_0_out(tmp_path):

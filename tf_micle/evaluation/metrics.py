@@ -64,7 +64,7 @@ def with_classes(found, ranked):
   """Adds what each class has, a tuple like `PER_CLASS` of (B,), and means."""
   for name, values in zip(PER_CLASS, zip(*ranked)):
     found[name] = np.stack(values, axis=-1)  # (B, C)
-    found[f"mean_{name}"] = _mean_of_defined(found[name])
+    found[f"mean_{name}"] = mean_of_defined(found[name])
   return found
 
 
@@ -74,10 +74,10 @@ def ratio(part, whole):
     return np.where(whole > 0, part / whole, np.nan)
 
 
-def _mean_of_defined(values):
-  """(B, k) -> (B,): the mean of what is not NaN; NaN of nothing."""
+def mean_of_defined(values):
+  """(..., k) -> (...): the mean of what is not NaN; NaN of nothing."""
   defined = ~np.isnan(values)
-  return ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1))
+  return ratio(np.where(defined, values, 0).sum(-1), defined.sum(-1))
 
 
 def _of_labels(labels, probabilities):
@@ -105,7 +105,7 @@ def _of_labels(labels, probabilities):
     return {
       "top1": ratio(right, total),
       **({"top3": ratio(near, total)} if classes > 3 else {}),
-      "balanced_accuracy": _mean_of_defined(ratio(recalled, has)),
+      "balanced_accuracy": mean_of_defined(ratio(recalled, has)),
       "brier": ratio(squared, total),
       "ece": ratio(gaps(weights), total),
     }
@@ -130,9 +130,9 @@ def _of_findings(labels, probabilities):
     errors = np.stack([gap(weights) for gap in gaps], axis=1)  # (B, C)
     recalls = (ratio(hits, has) + ratio(left, lacks)) / 2
     return {
-      "balanced_accuracy": _mean_of_defined(recalls),
-      "brier": _mean_of_defined(ratio(squared, has + lacks)),
-      "ece": _mean_of_defined(ratio(errors, has + lacks)),
+      "balanced_accuracy": mean_of_defined(recalls),
+      "brier": mean_of_defined(ratio(squared, has + lacks)),
+      "ece": mean_of_defined(ratio(errors, has + lacks)),
     }
 
   return found

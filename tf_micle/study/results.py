@@ -1,4 +1,4 @@
-"""Results of a study: scores of arms, pooled over folds, and differences."""
+"""Results of a study: scores of arms over all folds, and differences."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ def gather(study, cells, journal, folder) -> dict[tuple, Scored]:
   return found
 
 
-def scored(runs: dict[tuple, Predictions], seed: int = 0) -> Scored:
+def scored(runs: dict[tuple, list[Predictions]], seed: int = 0) -> Scored:
   """Measures runs on the same items, by the same resamples of patients.
 
   Args:
-    runs: run -> its predictions, folds pooled.
+    runs: run -> its predictions, fold by fold.
     seed: of the bootstrap.
 
   Raises:
@@ -103,38 +103,61 @@ def scored(runs: dict[tuple, Predictions], seed: int = 0) -> Scored:
   """
   first = next(iter(runs.values()))
   values, replicates = collections.defaultdict(dict), {}
-  for run, predictions in runs.items():
-    items = pairing.aligned(predictions, first)
-    levels = {"item": items, "patient": by_patient(items)}
-    for level, part in levels.items():
-      part = part.take(part.stated.any(axis=1))
-      names = [metric for of, metric in SCORES if of == level]
-      of_part = part.labels, part.probabilities
+  for run, folds in runs.items():
+    items = [pairing.aligned(*two) for two in zip(folds, first)]
+    levels = {"item": items, "patient": list(map(by_patient, items))}
+    for level, parts in levels.items():
+      parts = list(map(_labelled, parts))
+      patients = np.concatenate([part.patient_id for part in parts])
+      statistic = _over_folds(parts)
+      found = statistic(np.ones((1, len(patients))))
       resampled = bootstrap.replicates(
-        resampled_metrics.of_weights(*of_part),
-        part.patient_id,
-        samples=SAMPLES,
-        seed=seed,
+        statistic, patients, samples=SAMPLES, seed=seed
       )
-      found = metrics.measure(*of_part)
-      for metric in names:
+      for metric in [metric for of, metric in SCORES if of == level]:
         if metric in found:
-          values[level, metric][run] = float(found[metric])
+          values[level, metric][run] = float(found[metric][0])
           draws = replicates.setdefault((level, metric), {})
           draws[run] = resampled[metric]
-  labelled = first.take(first.stated.any(axis=1))
-  patients = len(np.unique(labelled.patient_id))
-  return Scored(values, replicates, patients, len(labelled), first.unit)
+  labelled = list(map(_labelled, first))
+  patients = len({one for part in labelled for one in part.patient_id})
+  items = sum(map(len, labelled))
+  return Scored(values, replicates, patients, items, first[0].unit)
 
 
-def pooled(parts: list[Predictions]) -> Predictions:
-  """The predictions of several folds as those of one set."""
-  first = parts[0]
-  rows = {
-    name: np.concatenate([getattr(part, name) for part in parts])
-    for name in ("patient_id", "bag_id", "row", "labels", "probabilities")
-  }
-  return dataclasses.replace(first, **rows, metadata={})
+def _labelled(part):
+  return part.take(part.stated.any(axis=1))
+
+
+def _over_folds(parts):
+  """Weights (B, n) of the folds' items, in turn -> a dict of (B,).
+
+  A fold has a model of its own, and scores of two models do not rank each
+  other's items: AUROC is taken within folds, and is the mean over them
+  (Airola et al. 2011, section 3). Top-1 is over all items.
+  """
+  ends = np.cumsum([len(part) for part in parts])[:-1]
+  of_folds = [
+    resampled_metrics.of_weights(part.labels, part.probabilities)
+    for part in parts
+  ]
+
+  def statistic(weights):
+    split = np.split(weights, ends, axis=1)
+    found = [of(own) for of, own in zip(of_folds, split)]
+    auroc = np.stack([one["auroc"] for one in found], axis=-1)  # (B, C, folds)
+    mean = metrics.mean_of_defined
+    scores = {"mean_auroc": mean(mean(auroc))}
+    if "top1" in found[0]:
+      counts = [(of.labels >= 0) @ own.T for of, own in zip(parts, split)]
+      right = [
+        np.where(count > 0, one["top1"], 0) * count
+        for one, count in zip(found, counts)
+      ]
+      scores["top1"] = metrics.ratio(sum(right), sum(counts))
+    return scores
+
+  return statistic
 
 
 def summary(one: Scored, score: tuple) -> Measured:
@@ -195,6 +218,4 @@ def _runs(study, one, cells, journal, folder):
       found = saved.load(os.path.join(folder, *where))[1]
       parts[cell.seed, cell.draw, *fold].append(found)
   wanted = len(study.folds) if one.split is None else 1
-  return {
-    run: pooled(found) for run, found in parts.items() if len(found) == wanted
-  }
+  return {run: found for run, found in parts.items() if len(found) == wanted}

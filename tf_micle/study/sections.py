@@ -96,7 +96,9 @@ def methods(study) -> Section:
     points.append(
       f"Folds {', '.join(study.folds)}: each is tested once, by models that "
       "were trained on the others but for the next one, which validates. "
-      "Their patients are pooled: one score over all."
+      "Top-1 is over all their images or patients. AUROC is taken within each "
+      "fold, as scores of two models do not rank each other's images, and is "
+      "the mean over folds. Intervals are over the patients of all folds."
     )
   return Section("methods", "Methods", "Methods", list(map(Text, points)))
 
