@@ -199,7 +199,7 @@ def study(options, problems):
     study_file.read,
     options.study,
     data_dir=options.data_dir,
-    splits_of=lambda folder: dataset_json.load(folder).splits,
+    describe=dataset_json.load,
     runs=run_folder,
   )
   problems.stop_if_any()

@@ -6,10 +6,10 @@ r"""Which arm's frozen features are best, over many draws of few labels?
 FILE is a study with folds of multi-class data, and OUT its folder, where the
 pretraining is done. In each draw a fraction of the training patients, of each
 class, have labels: a logistic regression on standardised features h is fitted
-to their images, with the L2 penalty of the best mean AUROC on the validation
-fold, and scores the test fold. Folds are pooled; draws are the same for all
-arms. Prints scores and paired differences to the study's baseline: means over
-draws and seeds, with 95% intervals over patients.
+to their images, with the L2 penalty of the least cross-entropy on the
+validation fold, and scores the test fold. Draws are the same for all arms.
+Prints scores over all folds, as a study's, and paired differences to the
+study's baseline: means over draws and seeds, with 95% intervals over patients.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -65,22 +65,17 @@ def labelled(table, fraction, draw):
   return np.isin(table["patient"], names[chosen])
 
 
-def fitted(train, validation, classes):
+def fitted(train, validation):
   """Returns the regression whose penalty is best on validation."""
-  best = (-1.0, None)
+  found = []
   for penalty in PENALTIES:
     model = make_pipeline(
       StandardScaler(), LogisticRegression(C=penalty, max_iter=300)
     )
     model.fit(train["h"], train["label"])
-    score = roc_auc_score(
-      validation["label"],
-      model.predict_proba(validation["h"]),
-      multi_class="ovr",
-      labels=range(classes),
-    )
-    best = max(best, (score, model), key=lambda pair: pair[0])
-  return best[1]
+    chances = model.predict_proba(validation["h"])
+    found.append((log_loss(validation["label"], chances), model))
+  return min(found, key=lambda pair: pair[0])[1]
 
 
 def main():
@@ -106,7 +101,7 @@ def main():
     study_file.read(
       given.study,
       data_dir=given.data_dir,
-      splits_of=lambda folder: description.splits,
+      describe=dataset_json.load,
       runs=run_folder,
     )
   )
@@ -130,9 +125,7 @@ def main():
     validation, test = embedded[loaded.flags["eval_split"]], embedded[fold]
     for draw in range(given.draws):
       own = labelled(train, given.fraction, draw)
-      model = fitted(
-        {k: v[own] for k, v in train.items()}, validation, len(names)
-      )
+      model = fitted({k: v[own] for k, v in train.items()}, validation)
       items = Items(
         task="multi_class",
         class_names=names,

@@ -81,8 +81,10 @@ def exported(folder, signatures, name):
 
 def _after_pretraining(options):
   data = "" if options.demo else " --model_dir=TUNED"
-  for name in ("data_dir", "dataset", "patient_feature"):
-    if getattr(options, name):
+  usual = {"train_split": "train", "eval_split": "validation"}
+  own = ("data_dir", "dataset", "patient_feature", *usual)
+  for name in own:
+    if getattr(options, name) not in (None, usual.get(name)):
       data += f" --{name}={_quoted(getattr(options, name))}"
   yield (
     "A classifier, from a tenth of the labels if there are any: "

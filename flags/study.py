@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import configparser
 import contextlib
-import hashlib
-import os
 import re
 
-from flags import modes, study_runs
+from flags import modes, study_data, study_runs
 from flags.problems import UsageError
 
 _KINDS = ("in-distribution", "shifted")
@@ -25,13 +23,13 @@ _KEYS = {
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 
-def read(path, *, data_dir, splits_of, runs):
+def read(path, *, data_dir, describe, runs):
   """Returns what a study's file says, as plain dicts, lists and values.
 
   Args:
     path: the file, INI as configparser reads it (docs/study.md).
     data_dir: folder of bag TFRecords that takes the place of the file's.
-    splits_of: from such a folder to the names of its splits.
+    describe: from such a folder to its `dataset_json.DatasetDescription`.
     runs: `tf_micle.runs.folder`, which knows what weights look like.
 
   Returns:
@@ -42,10 +40,20 @@ def read(path, *, data_dir, splits_of, runs):
   """
   file = _File(path, data_dir)
   content = file.content(runs)
-  content["data_digest"] = file.check_data(content, splits_of)
   file.check_runs(content["arms"], runs)
-  if file.problems:
-    raise UsageError(file.problems)
+  data = study_data.StudyData(
+    data_dir=content["data_dir"],
+    demo=content.pop("demo"),
+    datasets=content.pop("datasets"),
+    splits=content.pop("splits"),
+    folds=content["folds"],
+    columns=content.pop("columns"),
+  )
+  content["data_digest"] = data.digest()
+  found = data.problems(content["sets"], describe)
+  problems = [*file.problems, *(f"{path}: {line}" for line in found)]
+  if problems:
+    raise UsageError(problems)
   return content
 
 
@@ -112,45 +120,18 @@ class _File:
       "baseline": baseline,
       "select_by": select_by,
       "arms": arms,
-      "sets": self._sets(used),
+      "sets": self._sets(),
+      "demo": self._demo,
+      "columns": {
+        (arm["name"], self._value("pretrain", stage, "pair_across"))
+        for arm in arms
+        for stage in arm["stages"]
+      },
+      "datasets": tuple(
+        self._value(mode, self._common[mode], "dataset") for mode in modes.TRAIN
+      ),
+      "splits": "+".join(used).split("+"),
     }
-
-  def check_data(self, content, splits_of):
-    """Checks folders and splits; returns a digest of the data's description."""
-    dataset, other = (
-      self._value(mode, self._common[mode], "dataset") for mode in modes.TRAIN
-    )
-    what = "one --dataset to pretrain and to fine-tune on, in [study]"
-    self._expect(dataset == other, what, f"{dataset} and {other}")
-    ways = [self._data_dir, self._demo, dataset]
-    self._expect(
-      sum(map(bool, ways)) == 1,
-      "--data_dir, or one of data_dir, demo = yes, and --dataset in [study]",
-      "several" if any(ways) else "none",
-    )
-    self._expect(
-      not self._folds or len(set(self._folds)) == len(self._folds) > 2,
-      "three different folds or more: to train, to validate, to test",
-      ", ".join(self._folds),
-    )
-    wanted = {self._data_dir: list(self._folds)}
-    for one in content["sets"]:
-      folder = one["data_dir"] or self._data_dir
-      wanted.setdefault(folder, []).extend(filter(None, [one["split"]]))
-    for folder in filter(None, wanted):
-      try:
-        known = splits_of(folder)
-      except ValueError as error:  # DataError is one.
-        self.problems.append(str(error))
-        continue
-      missing = [name for name in wanted[folder] if name not in known]
-      what = f"splits of {folder}: {', '.join(known)}"
-      self._expect(not missing, what, ", ".join(missing))
-    path = os.path.join(self._data_dir or "", "dataset.json")
-    if not (self._data_dir and os.path.isfile(path)):
-      return f"demo {self._demo}, dataset {dataset}"
-    with open(path, "rb") as file:
-      return hashlib.sha256(file.read()).hexdigest()
 
   def check_runs(self, arms, runs):
     """Notes flags that do not go together, unless some are wrong already."""
@@ -233,12 +214,8 @@ class _File:
     self._add(where, wrong)
     return given
 
-  def _sets(self, used):
-    """Returns the evaluation sets; with folds the first is all of them.
-
-    Args:
-      used: the splits to train on and to pick by.
-    """
+  def _sets(self):
+    """Returns the evaluation sets; with folds the first is all of them."""
     lines = self._options("evaluate")
     sets = [["folds", _KINDS[0], None, None]] if self._folds else []
     if not sets and not lines:
@@ -252,11 +229,6 @@ class _File:
         f"{name} = {text}",
       )
       split, folder = [*more, None, None][:2]
-      self._expect(
-        folder or (split or name) not in "+".join(used).split("+"),
-        "a split that no run is trained on or picked by",
-        f"{name} = {text}",
-      )
       self._expect(
         not self._folds
         or (

@@ -170,6 +170,12 @@ def test_the_verdict_is_against_step_0(changes, expected):
   early = verdict.line(found, AT_START, "random weights", 99)
   assert line.startswith(expected)
   assert not early.startswith("collapsing")
+  # With neither labels nor bags of two there is nothing else to tell by.
+  spread = {"uniformity": -0.001, "rankme": 1.1}
+  early = verdict.line(spread, AT_START, "random weights", 99)
+  assert early.startswith("no verdict yet")
+  unmeasured = verdict.line(spread, {"images": 128}, "random weights", 600)
+  assert unmeasured.startswith("no verdict yet")
   assert ("--learning_rate" in line) == expected.startswith("collapsing")
 
 

@@ -161,6 +161,17 @@ def test_a_run_that_is_killed_in_either_phase(finetune, tmp_path, capsys):
   assert tiny.command(**told, bootstrap_samples=5) == run.DONE
 
 
+@pytest.mark.usefixtures("eagerly")
+def test_a_longer_run_keeps_its_phases(finetune, tmp_path):
+  """Half of the steps of the day it began, not of what it is now."""
+  phases = {"linear_probe_steps": -1, "train_steps": 2}
+  assert finetune("longer", **phases) == run.DONE
+  assert finetune("longer", **{**phases, "train_steps": 4}) == run.DONE
+  assert finetune("told", linear_probe_steps=1, train_steps=2) == run.DONE
+  assert finetune("told", linear_probe_steps=1, train_steps=4) == run.DONE
+  assert_same(tmp_path / "told", tmp_path / "longer")
+
+
 def test_what_would_do_nothing_is_refused(finetune, tmp_path, capsys):
   assert finetune(fine_tune_after_block=4) == run.BAD_USE
   said = capsys.readouterr().err

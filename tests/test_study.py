@@ -5,8 +5,10 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import signal
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -91,7 +93,9 @@ def read(
   return study_file.read(
     str(path),
     data_dir=data_dir,
-    splits_of=lambda folder: splits,
+    describe=lambda folder: types.SimpleNamespace(
+      splits=splits, metadata={"plane": ()}
+    ),
     runs=run_folder,
   )
 
@@ -197,6 +201,42 @@ pretrain =
     read(tmp_path, text.replace("label_draws = 1", "label_draws = 1 2"))
 
 
+@pytest.mark.parametrize(
+  ("text", "expected"),
+  [
+    ("pretrain =\n  --train_steps=3\n  --use_micle", "in each or in none"),
+    (
+      "pretrain = --use_micle --pair_across=plan",
+      "data: plane. Received: plan",
+    ),
+    ("finetune = --unit=bag\n[arm y]", "one --unit for all"),
+    ("finetune = --train_split=train+test", "one --train_split for all"),
+    ("finetune = --eval_split=test", "no run is trained on or picked by"),
+    ("finetune = --select_by=none", "a score to pick by"),
+    (
+      "pretrain = --resnet_depth=18\nfinetune = --resnet_depth=50",
+      "weights to start from, --resnet_depth=18. Received: --resnet_depth=50",
+    ),
+  ],
+)
+def test_what_cannot_be_compared_is_told_before_any_run(
+  tmp_path, text, expected
+):
+  more = "[arm z]\n" * ("for all" in expected)
+  with pytest.raises(ValueError, match=re.escape(expected)):
+    read(tmp_path, f"[arm x]\n{text}\n{more}", ("train", "validation", "test"))
+  with pytest.raises(ValueError, match=r"Received: train, validation \(or are"):
+    read(tmp_path, "[arm x]", splits=("1", "2", "test"))
+
+
+def test_an_arms_own_flags_come_last(tmp_path):
+  text = "[setting a]\nflags=--learning_rate=1\n[arm x]\nfinetune="
+  (arm,) = read(
+    tmp_path, f"{text}--learning_rate=2", ("train", "validation", "test")
+  )["arms"]
+  assert arm["settings"]["a"] == ("--learning_rate=1", "--learning_rate=2")
+
+
 def test_a_flag_file_counts_by_its_lines(tmp_path):
   (tmp_path / "own.flags").write_text("--mode=pretrain\n--train_epochs=3\n")
   text = f"""
@@ -243,7 +283,7 @@ def test_the_studies_of_benchmarks_compare_like_with_like(
   monkeypatch.chdir(STUDIES.parent.parent)
   text = path.read_text().replace("resnet50.h5", "README.md")
   data_dir = None if "demo = yes" in text else "RECORDS"
-  splits = ("1", "2", "3", "4", "5", "test")
+  splits = (*"12345", "train", "validation", "test")
   content = read(tmp_path, text, splits, data_dir)
   text = accounts.budget_text(design.of(content))
   assert text.startswith(("Equal", "No arm")), text

@@ -48,7 +48,9 @@ def build(options: BuildOptions, show_progress: bool = False) -> BuildResult:
     if options.on_bad_image == "fail":
       problems += image_files.bad_images(manifest.rows, files.bad)
     if problems:
-      hint = (*manifest.numbering, *([image_files.HINT] if files.bad else ()))
+      hint = list(manifest.numbering)
+      if files.bad and options.on_bad_image == "fail":
+        hint.append(image_files.HINT)
       raise InputError(problems, "\n".join(hint))
     manifest = dataclasses.replace(manifest, rows=files.rows)
     key_file = pseudonyms.open_key(options.key_path)

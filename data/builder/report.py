@@ -167,7 +167,8 @@ def summary(result: BuildResult) -> str:
   lines += [f"Note: {note}" for note in result.notes]
   lines += [
     f"Key of the pseudonyms: {shlex.quote(str(result.key_path))}",
-    "  Keep it (a later build gives the same pseudonyms), and never share it.",
+    "  Keep it, and never share it. Give it to later builds by --id_key_file:",
+    "  patients then have the same pseudonyms, by which leakage is seen.",
     "Next:",
     f"  {_next_command(description, result.output_dir)}",
   ]

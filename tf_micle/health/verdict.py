@@ -40,6 +40,8 @@ def line(found, reference, begun, step):
       f"collapsing: {', '.join(fallen)}; do look at positive_pairs.png, then "
       "begin anew with a lower --learning_rate or a longer --warmup_epochs"
     )
+  elif not gains and (step < _SETTLED or not _POINT.keys() & reference.keys()):
+    say = "no verdict yet"
   elif not gains:
     say = "not collapsing, which is all that can be told"
   else:

@@ -14,7 +14,7 @@ from tf_micle.classifier import supervised
 from tf_micle.classifier.build import build_classifier
 from tf_micle.evaluation import operating_points, scoring
 from tf_micle.options import FinetuneOptions
-from tf_micle.runs import checkpoint, trained_on
+from tf_micle.runs import checkpoint, provenance, trained_on
 from tf_micle.runs import folder as run_folder
 from tf_micle.runs.trained_on import PatientSet
 from tf_micle.system.plurals import counted
@@ -22,12 +22,14 @@ from tf_micle.training.plan import Plan
 
 # A layer of the projection head to start from is not to be a random one.
 _STARTS = {"encoder": False, "projection_head": False}
+_PROBE = "linear_probe_steps"
 
 
 @dataclasses.dataclass(frozen=True)
 class FinetuneMode:
   """What to fine-tune on, and how to pick; fields are named as their flags."""
 
+  model_dir: str
   train_split: str
   eval_split: str
   train_steps: int | None
@@ -66,7 +68,7 @@ def plan(pick, data, seen, problems):
         f"--linear_probe_steps={options.linear_probe_steps}"
       )
       problems.stop_if_any()
-  options = _settle_probe(options, train_steps)
+  options = _settle_probe(options, train_steps, mode.model_dir)
   _say_what_is_learnt(split, train_steps)
   classes = {"task": source.task, "class_names": source.class_names}
   validation = scored and _Validation(scored, classes)
@@ -92,17 +94,23 @@ def plan(pick, data, seen, problems):
     select_by=mode.select_by,
     early_stopping=mode.early_stopping,
     picked_on=scored and scored.source,
-    facts=classes,
+    facts={**classes, _PROBE: options.linear_probe_steps},
     conclusion=scored and _Conclusion(mode, validation),
   )
 
 
-def _settle_probe(options, train_steps):
-  """Replaces what means half of the steps; a frozen encoder has one phase."""
+def _settle_probe(options, train_steps, folder):
+  """Replaces what means half of the steps; a frozen encoder has one phase.
+
+  A run that is resumed keeps its phases, however long it is to be now.
+  """
   if options.fine_tune_after_block == 4:
     return dataclasses.replace(options, linear_probe_steps=0, encoder_rate=1.0)
   if options.linear_probe_steps < 0:
-    return dataclasses.replace(options, linear_probe_steps=train_steps // 2)
+    begun = run_folder.has_checkpoint(folder)
+    before = provenance.read(folder) if begun else {}
+    steps = before.get(_PROBE, train_steps // 2)
+    return dataclasses.replace(options, linear_probe_steps=steps)
   return options
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 
 from absl import logging
@@ -42,8 +43,7 @@ def search(folder, arms, *, select_by, bad_use, stopped):
     if not row or row["status"] or row["command"] != command:
       logging.info("Sweep %d of %d: %s", number, len(arms), flags)
       row = _run(flags, command, run_dir, select_by)
-    killed = row["status"] < 0
-    if killed or row["status"] == stopped:
+    if row["status"] in (stopped, -signal.SIGINT, -signal.SIGTERM):
       return stopped, {"arms": list(rows.values()), "best": None}
     if row["status"] == bad_use and number == 1:
       return bad_use, {"arms": list(rows.values()), "best": None}

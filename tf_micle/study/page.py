@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import os
 
@@ -30,6 +31,11 @@ def write(folder, study, jobs, cells, journal, found) -> str:
       "may be means over other runs than the baseline's; a difference is over "
       "the runs that both have.",
     )
+  warned = collections.defaultdict(dict)
+  for (name, _, arm), one in found.items():
+    for warning in one.warnings:
+      warned[warning][f"{arm} on {name}"] = None
+  texts[:0] = [f"WARNING, {', '.join(of)}: {w}" for w, of in warned.items()]
   blocks = list(map(Text, texts))
   parts = [
     Section("found", "What was found", "Findings", blocks),

@@ -60,6 +60,7 @@ class Scored:
     replicates: {score: {run: (SAMPLES,) of resampled patients}}.
     patients, items: labelled ones of the set.
     unit: what an item is.
+    warnings: those of the evaluations, each once.
   """
 
   values: dict[tuple, dict[tuple, float]]
@@ -67,6 +68,7 @@ class Scored:
   patients: int
   items: int
   unit: str
+  warnings: tuple[str, ...] = ()
 
 
 def gather(study, cells, journal, folder) -> dict[tuple, Scored]:
@@ -84,10 +86,12 @@ def gather(study, cells, journal, folder) -> dict[tuple, Scored]:
         of_arm = [
           c for c in cells if (c.arm, c.fraction) == (arm.name, fraction)
         ]
-        runs = _runs(study, one, of_arm, journal, folder)
+        runs, warnings = _runs(study, one, of_arm, journal, folder)
         if runs:
           # Resamples of two sets must not be alike: a seed of its own.
-          found[one.name, fraction, arm.name] = scored(runs, seed)
+          found[one.name, fraction, arm.name] = dataclasses.replace(
+            scored(runs, seed), warnings=warnings
+          )
   return found
 
 
@@ -208,14 +212,16 @@ def _mean(values, replicates):
 
 
 def _runs(study, one, cells, journal, folder):
-  """Returns the predictions of an arm on a set, by run."""
-  parts = collections.defaultdict(list)
+  """Returns an arm's predictions on a set, by run, and their warnings."""
+  parts, warnings = collections.defaultdict(list), {}
   for cell in cells:
     fold = () if one.split is None else (cell.fold,)
     row = journal.last(cell.evaluations[one.name])
     if row.get("status") == 0:
       where = (row["picked"], run_folder.EVALUATIONS, row["folder"])
-      found = saved.load(os.path.join(folder, *where))[1]
+      result, found = saved.load(os.path.join(folder, *where))
       parts[cell.seed, cell.draw, *fold].append(found)
+      warnings |= dict.fromkeys(result.get("warnings", ()))
   wanted = len(study.folds) if one.split is None else 1
-  return {run: found for run, found in parts.items() if len(found) == wanted}
+  whole = {run: own for run, own in parts.items() if len(own) == wanted}
+  return whole, tuple(warnings)
