@@ -239,8 +239,10 @@ class _File:
         f"{name} = {text}",
       )
       sets.append([name, kind, split or name, folder])
-    names = ("name", "kind", "split", "data_dir")
-    return [dict(zip(names, one)) for one in sets]
+    names = ("name", "kind", "split", "data_dir", "data_digest")
+    return [
+      dict(zip(names, (*one, study_data.digest_of(one[3])))) for one in sets
+    ]
 
   def _numbers(self, key, default, kind, holds):
     """Returns the numbers of a key in [study], all different."""

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import hashlib
 import os
+import pathlib
+
+
+def digest_of(folder):
+  """Returns the digest of a folder's dataset.json; "" where there is none."""
+  path = pathlib.Path(folder or "", "dataset.json")
+  if not (folder and path.is_file()):
+    return ""
+  return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +38,16 @@ class StudyData:
   columns: set[tuple[str, str | None]]
 
   def digest(self):
-    """Returns a digest of the data's description."""
-    path = os.path.join(self.data_dir or "", "dataset.json")
-    if not (self.data_dir and os.path.isfile(path)):
-      return f"demo {self.demo}, dataset {self.datasets[0]}"
-    with open(path, "rb") as file:
-      return hashlib.sha256(file.read()).hexdigest()
+    """Returns a digest of the data's description; of the demo, its recipes."""
+    if not self.demo:
+      return (
+        digest_of(self.data_dir) or f"demo False, dataset {self.datasets[0]}"
+      )
+    recipes = os.path.join(os.path.dirname(__file__), "recipes", "demo*.flags")
+    texts = (
+      pathlib.Path(one).read_bytes() for one in sorted(glob.glob(recipes))
+    )
+    return hashlib.sha256(b"".join(texts)).hexdigest()
 
   def problems(self, sets, describe):
     """Yields a line for what is not there, or does not go together.

@@ -37,12 +37,14 @@ class EvaluationSet:
     kind: `IN_DISTRIBUTION` or `SHIFTED`.
     split: of the data; None: the fold that a run did not see.
     data_dir: of other data; None: those that are trained on.
+    data_digest: of their description; "" where there is none.
   """
 
   name: str
   kind: str
   split: str | None
   data_dir: str | None = None
+  data_digest: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

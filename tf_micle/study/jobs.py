@@ -118,6 +118,7 @@ def _after(study, arm, fraction, draw, place, pretraining, add):
       (f"--eval_split={one.split or fold}",),
       candidates=tuple(tuned.values()),
       data_dir=one.data_dir,
+      data_digest=one.data_digest,
     )
     for one in study.sets
   }
@@ -134,10 +135,12 @@ def _job(
   start=None,
   candidates=(),
   data_dir=None,
+  data_digest="",
 ):
   if kind != "evaluate":
     arguments = (_FEW_FILES, *arguments)
   content = [study.data_digest, kind, arguments, start, candidates, data_dir]
+  content += [data_digest] * bool(data_digest)
   digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:10]
   at = "-".join(f"{key}{value}" for key, value in place.items())
   told = ", ".join(f"{key} {value}" for key, value in place.items())

@@ -138,7 +138,7 @@ def _over_folds(parts):
 
   A fold has a model of its own, and scores of two models do not rank each
   other's items: AUROC is taken within folds, and is the mean over them
-  (Airola et al. 2011, section 3). Top-1 is over all items.
+  (Forman and Scholz 2010). Top-1 is over all items.
   """
   ends = np.cumsum([len(part) for part in parts])[:-1]
   of_folds = [
