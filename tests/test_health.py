@@ -225,6 +225,8 @@ def test_step_0_is_measured_before_anything_is_learnt(pretrain):
   ]
   assert health(runs[0][0]) == health(runs[1][0])
   assert health(runs[0][-1]) != health(runs[1][-1])
+  (random,) = pretrain("random", train_steps=0)
+  assert health(random) == health(runs[0][0])
   unmeasured = pretrain(
     "off", learning_rate=10.0, health_checks=False, log_steps=4
   )

@@ -75,7 +75,7 @@ def train(
     stop: an object whose `requested` turns true when the run is to end early.
     clock: `clock.Clock`; the first step ends it.
     at_start: called once, after the first step, which it would only delay;
-      returns a dict of floats to log of the step before. None: there is none.
+      returns a dict of floats to log of the step before. None: nothing is.
     selection: `selection.Selection`, which may end the run early too, or None.
 
   Returns:
@@ -103,6 +103,7 @@ def train(
   if log.unvalidated and not recorder.catch_up():
     return Trained(schedule.first_step, broken_off=True)
   if remaining <= 0:
+    recorder.begin(at_start)
     checkpoints.save()
     return Trained(schedule.first_step)
   if selection and selection.exhausted:
@@ -139,6 +140,7 @@ class _Recorder(tf.keras.callbacks.Callback):
     self._selection = selection
     self.step = schedule.first_step
     self.broken_off = False
+    self.on_train_begin()
 
   def on_train_begin(self, logs=None):
     self._logged_step, self._logged_time = self.step, time.monotonic()
