@@ -318,7 +318,6 @@ def atlas(options, problems):
 
 def _data(options, problems):
   from data import access
-  from data.batches.pair_rules import PairRules
   from data.views import geometry
 
   if options.demo:
@@ -330,7 +329,6 @@ def _data(options, problems):
   return access.DataAccess(
     reader.pick(access.DataOptions, options),
     reader.pick(geometry.ViewOptions, options),
-    reader.pick(PairRules, options),
   )
 
 

@@ -10,7 +10,6 @@ import tensorflow as tf
 from absl import logging
 
 from data.batches import held_out, images, item_stream, labelled, pairs
-from data.batches.pair_rules import PairRules
 from data.demo import dataset as demo_dataset
 from data.problems import DataError
 from data.sources import bag_source, damaged_records, labelled_split
@@ -27,6 +26,7 @@ class DataOptions:
   on_bad_record: str
   patient_feature: str | None
   use_micle: bool
+  views_per_bag: int
   unit: str
   uncertain: str
   bag_views: int
@@ -41,13 +41,10 @@ class DataOptions:
 class DataAccess:
   """Opens splits and makes batches of them; `run.py` hands it to the modes."""
 
-  def __init__(
-    self, options: DataOptions, views: ViewOptions, rules: PairRules
-  ):
+  def __init__(self, options: DataOptions, views: ViewOptions):
     """Takes the options; opens nothing yet."""
     self._options = options
     self._views = views
-    self._rules = rules
     self._opened = []
 
   def open(self, split):
@@ -110,7 +107,7 @@ class DataAccess:
       source,
       self._batches(),
       use_micle=self._options.use_micle,
-      rules=self._rules,
+      views_per_item=self._options.views_per_bag,
     )
 
   def sample_pairs(self, source, most):
@@ -124,7 +121,10 @@ class DataAccess:
       self._batches(), batch_size=few, cache=False, read_parts=1
     )
     few_pairs = pairs.PairBatches(
-      source, options, use_micle=micle, rules=self._rules
+      source,
+      options,
+      use_micle=micle,
+      views_per_item=self._options.views_per_bag,
     )
     return few_pairs.sample(most)
 

@@ -22,7 +22,6 @@ _RANGES = {
   "color_jitter_strength": ("a finite color_jitter_strength", math.isfinite),
   "momentum": ("0 <= momentum < 1", lambda x: 0 <= x < 1),
   "train_steps": ("train_steps >= 0, or unset", lambda x: x >= 0),
-  "micle_weight": ("0 <= micle_weight <= 1, or unset", lambda x: 0 <= x <= 1),
   "label_fraction": ("0 < label_fraction <= 1", lambda x: 0 < x <= 1),
   "encoder_rate": ("a finite encoder_rate > 0", lambda x: 0 < x < math.inf),
   "focal_gamma": ("a finite focal_gamma", math.isfinite),

@@ -15,16 +15,3 @@ flags.DEFINE_integer(
   "as there are any.",
   lower_bound=2,
 )
-flags.DEFINE_float(
-  "micle_weight",
-  None,
-  "Mix losses: this much of MICLe's, of two images of a bag, and the rest of "
-  "SimCLR's, of two views of the first one. From 0 to 1. Unset: MICLe's alone, "
-  "without a third view.",
-)
-flags.DEFINE_string(
-  "pair_across",
-  None,
-  "With --use_micle: a metadata column in which a pair's images differ (Vu et "
-  "al. 2021), where a bag has such a pair; see docs/pretraining.md.",
-)

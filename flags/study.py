@@ -47,7 +47,6 @@ def read(path, *, data_dir, describe, runs):
     datasets=content.pop("datasets"),
     splits=content.pop("splits"),
     folds=content["folds"],
-    columns=content.pop("columns"),
   )
   content["data_digest"] = data.digest()
   found = data.problems(content["sets"], describe)
@@ -122,11 +121,6 @@ class _File:
       "arms": arms,
       "sets": self._sets(),
       "demo": self._demo,
-      "columns": {
-        (arm["name"], self._value("pretrain", stage, "pair_across"))
-        for arm in arms
-        for stage in arm["stages"]
-      },
       "datasets": tuple(
         self._value(mode, self._common[mode], "dataset") for mode in modes.TRAIN
       ),

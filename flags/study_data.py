@@ -27,7 +27,6 @@ class StudyData:
     datasets: `--dataset` of pretraining and of fine-tuning.
     splits: those to train on and to pick by, without folds.
     folds: names of splits, or none.
-    columns: (arm, column or None) of each `--pair_across`.
   """
 
   data_dir: str | None
@@ -35,7 +34,6 @@ class StudyData:
   datasets: tuple[str | None, str | None]
   splits: list[str]
   folds: tuple[str, ...]
-  columns: set[tuple[str, str | None]]
 
   def digest(self):
     """Returns a digest of the data's description; of the demo, its recipes."""
@@ -97,14 +95,4 @@ class StudyData:
         yield (
           f"Expected splits of {folder}: {', '.join(described.splits)}. "
           f"Received: {', '.join(dict.fromkeys(missing))}{folds}"
-        )
-      if folder == self.data_dir:
-        yield from self._unknown_columns(described.metadata)
-
-  def _unknown_columns(self, known):
-    for arm, column in sorted(c for c in self.columns if c[1] is not None):
-      if column not in known:
-        yield (
-          f"Expected --pair_across of [arm {arm}], a metadata column of the "
-          f"data: {', '.join(known) or 'there is none'}. Received: {column}"
         )

@@ -114,8 +114,6 @@ def budget(stages, *, demo):
     if values["train_steps"].value is None:
       return None
     steps += values["train_steps"].value
-    mixed = values["micle_weight"].value is not None
-    of_item = values["views_per_bag"].value + mixed
-    step = values["train_batch_size"].value * of_item
+    step = values["train_batch_size"].value * values["views_per_bag"].value
     views += values["train_steps"].value * step
   return steps, views

@@ -72,12 +72,6 @@ def finetuning(v, given, expect):
 
 def objective(v, expect):
   """Expects what the objective of pretraining needs of its flags."""
-  for name in ("pair_across", "micle_weight"):
-    if v[name] is not None:
-      what = f"--{name} together with --use_micle"
-      expect(v["use_micle"], what, name, "use_micle")
-      what = f"--{name} with --views_per_bag=2 only"
-      expect(v["views_per_bag"] == 2, what, name, "views_per_bag")
   expect(
     not (v["mask_same_patient"] and v["dataset"] and not v["patient_feature"]),
     "--patient_feature, which says whose image it is",

@@ -1,4 +1,4 @@
-"""Several positives, masks and mixture against naive loops."""
+"""Several positives and masks against naive loops."""
 
 import functools
 
@@ -14,18 +14,12 @@ CASES = {
   "masked": (2, {"patients": PATIENTS}),
   "three views": (3, {}),
   "both": (3, {"patients": PATIENTS}),
-  "mixture": (3, {"micle_weight": 0.3, "patients": PATIENTS}),
 }
 T = 0.4
 
 
-def naive(bags, patients=None, micle_weight=None):
+def naive(bags, patients=None):
   """The loss and accuracy of float64 (b, k, d) views, from the definitions."""
-  if micle_weight is not None:
-    micle = naive(bags[:, [0, 1]], patients)
-    simclr = naive(bags[:, [0, 2]], patients)
-    parts = zip(micle, simclr)
-    return [micle_weight * a + (1 - micle_weight) * b for a, b in parts]
   b, k, _ = bags.shape
   views = [(i, v / np.linalg.norm(v)) for i in range(b) for v in bags[i]]
   losses, hits = [], []
@@ -49,8 +43,7 @@ def random_bags(k, d=3):
 
 
 def loss_of(z, options):
-  own = nt_xent.mixture if "micle_weight" in options else nt_xent.nt_xent
-  return own(z, temperature=T, **options)
+  return nt_xent.nt_xent(z, temperature=T, **options)
 
 
 def with_gradient(z, options, scale=1.0):

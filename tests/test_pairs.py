@@ -8,10 +8,12 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from data.batches import pair_rules
+from data.batches import chosen_images
 
 
-def draw(num_images, draws, seed=0, function=pair_rules.draw_pair, **options):
+def draw(
+  num_images, draws, seed=0, function=chosen_images.draw_pair, **options
+):
   """Returns (draws, 2) indices, one pair for each position in a run."""
   pair = tf.data.Dataset.range(draws).map(
     lambda k: tf.stack(
@@ -42,36 +44,10 @@ def test_the_seed_fixes_the_pair():
 
 @pytest.mark.parametrize("num_images", [1, 2, 3, 5])
 def test_several_views_are_of_distinct_images_first(num_images):
-  drawn = draw(num_images, 2000, function=pair_rules.draw_several, count=3)
+  drawn = draw(num_images, 2000, function=chosen_images.draw_several, count=3)
   distinct = min(num_images, 3)
   assert {len(set(row)) for row in map(tuple, drawn)} == {distinct}
   orders = collections.Counter(map(tuple, drawn[:, :distinct]))
   assert len(orders) == math.perm(num_images, distinct)
   if num_images > 1:
     assert stats.chisquare(list(orders.values())).pvalue > 0.001
-
-
-# The eye of each image, and the unordered pairs that are drawn.
-EYES = {
-  "other eye": (
-    ["left", "right", "left", "", "right"],
-    {(0, 1), (0, 4), (1, 2), (2, 4)},
-  ),
-  "one eye: any": (["left", "left", ""], {(0, 1), (0, 2), (1, 2)}),
-  "nothing known: any": ([""] * 3, {(0, 1), (0, 2), (1, 2)}),
-  "one image": (["left"], {(0, 0)}),
-}
-
-
-@pytest.mark.parametrize("name", EYES)
-def test_pairs_differ_where_they_can_and_are_equally_likely(name):
-  texts, expected = EYES[name]
-  drawn = draw(
-    *(len(texts), 2000),
-    function=pair_rules.draw_across,
-    texts=tf.constant(texts),
-  )
-  counts = collections.Counter(map(tuple, drawn))
-  assert set(counts) == expected | {(b, a) for a, b in expected}
-  if len(counts) > 1:
-    assert stats.chisquare(list(counts.values())).pvalue > 0.001

@@ -1,7 +1,6 @@
 """Bags to views: what is paired, in which order, and from any step on."""
 
 import collections
-import dataclasses
 
 import numpy as np
 import pytest
@@ -11,9 +10,7 @@ import toy_bags
 from data.batches.images import ImageBatches
 from data.batches.item_stream import BatchOptions
 from data.batches.labelled import LabelledBatches
-from data.batches.pair_rules import PairRules
 from data.batches.pairs import PairBatches
-from data.problems import DataError
 from data.sources import labelled_split
 from data.views import geometry
 
@@ -21,14 +18,12 @@ VIEWS = geometry.ViewOptions(image_size=12, min_crop_area=0.5)
 SIZES = [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5]
 
 
-def pairs(source=None, use_micle=True, rules=(), **kwargs):
+def pairs(source=None, use_micle=True, views=2, **kwargs):
   options = BatchOptions(
     **{"batch_size": 4, "views": VIEWS, "seed": 0, **kwargs}
   )
   source = source or toy_bags.toy_bags(SIZES)
-  return PairBatches(
-    source, options, use_micle=use_micle, rules=PairRules(**dict(rules))
-  )
+  return PairBatches(source, options, use_micle=use_micle, views_per_item=views)
 
 
 def batches(count, source=None, first_step=0, **kwargs):
@@ -58,8 +53,7 @@ def test_simclr_pairs_two_views_of_one_image():
 
 @pytest.mark.parametrize("use_micle", [True, False])
 def test_several_views_of_a_bag_and_their_labels(use_micle):
-  rules = {"views_per_bag": 4}
-  for batch in batches(10, use_micle=use_micle, rules=rules):
+  for batch in batches(10, use_micle=use_micle, views=4):
     assert batch["views"].shape == (4, 4, 12, 12, 3)
     found = identities(batch)
     assert (found[:, :, 0] == found[:, :1, 0]).all()
@@ -79,41 +73,6 @@ def test_a_global_seed_changes_nothing(seed):
     tf.random.set_seed(None)
   for one, other in zip(expected, found):
     np.testing.assert_array_equal(one["views"], other["views"])
-
-
-def test_a_mixture_has_a_second_view_of_the_first_image():
-  for batch in batches(10, rules={"micle_weight": 0.5}):
-    for (bag, first), (_, second), third in identities(batch):
-      np.testing.assert_array_equal(third, (bag, first))
-      assert (first != second) == (SIZES[bag] > 1)
-
-
-def test_pairs_by_a_kept_column():
-  """`row` mod 2, as if it were the eye."""
-  toy = toy_bags.toy_bags(SIZES)
-
-  def read(*arguments):
-    return toy.read(*arguments).map(
-      lambda bag: {
-        **bag,
-        "metadata/eye": tf.strings.as_string(
-          tf.range(tf.size(bag["image"])) % 2
-        ),
-      }
-    )
-
-  source = dataclasses.replace(toy, metadata_columns=("site", "eye"), read=read)
-  for batch in batches(10, source, rules={"pair_across": "eye"}):
-    for (bag, first), (_, second) in identities(batch):
-      assert (first % 2 != second % 2) == (SIZES[bag] > 1)
-
-
-def test_columns_that_are_not_there_are_named_with_those_that_are():
-  with pytest.raises(DataError, match="--pair_across=lens. There are: site."):
-    pairs(rules={"pair_across": "lens"})
-  bare = dataclasses.replace(toy_bags.toy_bags(SIZES), metadata_columns=())
-  with pytest.raises(DataError, match="--metadata_columns.*TFDS"):
-    pairs(bare, rules={"pair_across": "eye"})
 
 
 @pytest.mark.parametrize(("use_micle", "items"), [(True, 11), (False, 36)])

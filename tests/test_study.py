@@ -93,9 +93,7 @@ def read(
   return study_file.read(
     str(path),
     data_dir=data_dir,
-    describe=lambda folder: types.SimpleNamespace(
-      splits=splits, metadata={"plane": ()}
-    ),
+    describe=lambda folder: types.SimpleNamespace(splits=splits),
     runs=run_folder,
   )
 
@@ -190,9 +188,9 @@ flags = --fine_tune_after_block=4 --encoder_rate=0.1
 [arm mixed]
 pretrain =
   --train_steps=3 --use_micle
-  --train_steps=3 --micle_weight=0.5
+  --train_steps=3 --train_epochs=4
 """
-  with pytest.raises(ValueError, match="together with --use_micle") as caught:
+  with pytest.raises(ValueError, match="--train_epochs") as caught:
     read(tmp_path, text, splits=("test",))
   assert "[arm mixed] setting frozen: Expected --fine_tune_after_block" in str(
     caught.value
@@ -205,10 +203,6 @@ pretrain =
   ("text", "expected"),
   [
     ("pretrain =\n  --train_steps=3\n  --use_micle", "in each or in none"),
-    (
-      "pretrain = --use_micle --pair_across=plan",
-      "data: plane. Received: plan",
-    ),
     ("finetune = --unit=bag\n[arm y]", "one --unit for all"),
     ("finetune = --train_split=train+test", "one --train_split for all"),
     ("finetune = --eval_split=test", "no run is trained on or picked by"),

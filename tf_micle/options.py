@@ -48,7 +48,6 @@ class PretrainOptions(TrainingOptions):
   loss_reduction: str = "pairs"
   micro_batch_size: int | None = None
   mask_same_patient: bool = False
-  micle_weight: float | None = None
   # Runs that were saved before there were others are SimCLR's.
   resnet_variant: str = "simclr"
   warmup_steps: int | None = None

@@ -7,7 +7,6 @@ in the run, so a run that starts at step k sees what an uninterrupted one does.
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import numpy as np
 import tensorflow as tf
@@ -37,7 +36,6 @@ class BatchOptions:
     read_parts: how many parts the source's files are read in, a divisor of
       `batch_size` and 1 or a multiple of the workers; each part is shuffled by
       itself and gives equally many rows of a batch.
-    metadata: columns that rows are made by.
   """
 
   batch_size: int
@@ -45,7 +43,6 @@ class BatchOptions:
   seed: int
   cache: bool = False
   read_parts: int = 1
-  metadata: tuple[str, ...] = ()
 
 
 def num_items(source, bags):
@@ -191,11 +188,10 @@ def _endless_items(read, *, per_epoch, buffer, seed, first):
 def _reader(source, bags, part, options):
   """Returns a function from a seed to one pass over a part's items."""
   parts = options.read_parts
-  for_training = functools.partial(_for_training, metadata=options.metadata)
   which = [range(part, len(source.shard_bags), parts)] if parts > 1 else []
 
   def read(seed):
-    stream = source.read(seed, *which).map(for_training)
+    stream = source.read(seed, *which).map(_for_training)
     return stream if bags else split_bags(stream)
 
   if not options.cache:
@@ -211,10 +207,9 @@ def _shuffle_buffer(source, bags, options):
   return min(options.batch_size * batches, num_items(source, bags))
 
 
-def _for_training(bag, metadata):
+def _for_training(bag):
   """Keeps what training uses, so that nothing else is shuffled and cached."""
   kept = ["patient_key", "image", "label", "labels"]
-  kept += [f"metadata/{column}" for column in metadata]
   return {key: bag[key] for key in kept if key in bag}
 
 

@@ -6,15 +6,11 @@ import dataclasses
 
 import tensorflow as tf
 
-from data.batches import item_stream
+from data.batches import chosen_images, item_stream
 from data.batches.item_stream import ALONE
-from data.batches.pair_rules import PairRules
 from data.problems import DataError
 from data.sources.bag_source import labels_of
 from data.views import geometry
-
-# Two views, of any two images.
-_PAIRS = PairRules()
 
 
 class PairBatches:
@@ -29,7 +25,7 @@ class PairBatches:
       image twice, as its own negative.
   """
 
-  def __init__(self, source, options, *, use_micle, rules=_PAIRS):
+  def __init__(self, source, options, *, use_micle, views_per_item=2):
     """Plans the batches; reads nothing yet.
 
     Args:
@@ -37,18 +33,16 @@ class PairBatches:
       options: `item_stream.BatchOptions`; an item is a pair.
       use_micle: whether a pair is two images of a bag; otherwise it is two
         views of one image.
-      rules: `PairRules`: which images of a bag, and how many views.
+      views_per_item: as the attribute.
 
     Raises:
       DataError: where an epoch has no whole batch, or a pair no negatives, or
-        the source cannot be read in such parts or has no such metadata.
+        the source cannot be read in such parts.
     """
     self.source = source
-    self.views_per_item = rules.views
-    self._options = dataclasses.replace(options, metadata=rules.columns)
-    self._rules = rules
+    self.views_per_item = views_per_item
+    self._options = options
     self._use_micle = use_micle
-    rules.check(source)
     _check_size(source, options, use_micle)
     sizes = item_stream.part_sizes(source, use_micle, options.read_parts)
     rows = _rows_of_a_part(source, options, use_micle, min(sizes))
@@ -70,7 +64,7 @@ class PairBatches:
     return item_stream.endless_batches(
       self.source,
       lambda bag, seed: _views_of_bag(
-        bag, seed, self._options.views, self._rules
+        bag, seed, self._options.views, self.views_per_item
       ),
       self._options,
       bags=self._use_micle,
@@ -86,7 +80,10 @@ class PairBatches:
       self._options, batch_size=min(most, items), cache=False, read_parts=1
     )
     few = PairBatches(
-      self.source, options, use_micle=self._use_micle, rules=self._rules
+      self.source,
+      options,
+      use_micle=self._use_micle,
+      views_per_item=self.views_per_item,
     )
     return next(iter(few.batches()))["views"]
 
@@ -124,26 +121,26 @@ def _rows_of_a_part(source, options, use_micle, smallest):
   return rows
 
 
-def _views_of_bag(bag, seed, views, rules):
+def _views_of_bag(bag, seed, views, count):
   """Cuts the views of a bag, or of an image, that are each other's positives.
 
   Views of a lone image are cut from one decoding of it.
   """
-  choice_seed, *view_seeds = tf.unstack(tf.random.split(seed, rules.views + 1))
+  choice_seed, *view_seeds = tf.unstack(tf.random.split(seed, count + 1))
   encoded = bag["image"]
-  chosen = rules.draw(bag, choice_seed)  # (v,)
+  chosen = chosen_images.draw(tf.size(encoded), choice_seed, count)  # (v,)
 
   def cut(own, count):
     image, seed = encoded[chosen[own]], view_seeds[own]
     return geometry.random_views(image, seed, views, count=count)
 
   if encoded.shape[0] == 1:  # Always: no need for a second way.
-    cut_views = cut(0, rules.views)
+    cut_views = cut(0, count)
   else:
     cut_views = tf.cond(
       tf.equal(tf.size(encoded), 1),
-      lambda: cut(0, rules.views),
-      lambda: tf.concat([cut(own, 1) for own in range(rules.views)], axis=0),
+      lambda: cut(0, count),
+      lambda: tf.concat([cut(own, 1) for own in range(count)], axis=0),
     )
   return {
     "views": cut_views,

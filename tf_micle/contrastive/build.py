@@ -59,7 +59,6 @@ def build_contrastive_model(
     normalize=options.hidden_norm,
     loss_reduction=options.loss_reduction,
     mask_same_patient=options.mask_same_patient,
-    micle_weight=options.micle_weight,
     l2=l2,
     probe=parts.get("probe"),
     micro_batch_size=options.micro_batch_size,

@@ -43,7 +43,6 @@ class ContrastiveModel(tf.keras.Model):
     normalize=True,
     loss_reduction="pairs",
     mask_same_patient=False,
-    micle_weight=None,
     l2=0.0,
     probe=None,
     micro_batch_size=None,
@@ -61,8 +60,6 @@ class ContrastiveModel(tf.keras.Model):
       loss_reduction: of NT-Xent, 'pairs' or 'anchors'.
       mask_same_patient: whether views of an anchor's patient are left out of
         its negatives.
-      micle_weight: of `nt_xent.mixture`, for batches with v = 3; None: NT-Xent
-        of all views.
       l2: coefficient of `optimizers.l2_penalty` in the loss.
       probe: (n, f) to logits (n, classes), or None.
       micro_batch_size: pairs whose activations are alive at a time, a divisor
@@ -75,11 +72,8 @@ class ContrastiveModel(tf.keras.Model):
     self.projection_head = projection_head
     self.probe = probe
     self._photometry_options = photometry_options
-    loss = nt_xent.nt_xent
-    if micle_weight is not None:
-      loss = functools.partial(nt_xent.mixture, micle_weight=micle_weight)
     self._loss = functools.partial(
-      loss,
+      nt_xent.nt_xent,
       temperature=temperature,
       normalize=normalize,
       reduction=loss_reduction,

@@ -103,32 +103,6 @@ def nt_xent(
   }
 
 
-def mixture(projections, *, micle_weight, **options):
-  """Returns a mixture of MICLe's loss and SimCLR's, of one batch.
-
-  Of a bag's views the first two are MICLe's pair, of two images; the third is
-  another view of the first one's image, and with that SimCLR's pair. The loss
-  is w NT-Xent(MICLe's pairs) + (1 - w) NT-Xent(SimCLR's pairs), each with the
-  2B - 2 views of other bags' pairs of its kind as negatives. (A combination of
-  Azizi et al. 2021, section 3.2, and Chen et al. 2020; no paper's own.)
-
-  Args:
-    projections: float (b, 3, d).
-    micle_weight: w, in [0, 1].
-    **options: of `nt_xent`.
-
-  Returns:
-    As `nt_xent`; the metrics are mixed as the loss is.
-  """
-  micle = nt_xent(projections[:, :2], **options)
-  simclr = nt_xent(projections[:, ::2], **options)
-  return tf.nest.map_structure(
-    lambda one, other: micle_weight * one + (1 - micle_weight) * other,
-    micle,
-    simclr,
-  )
-
-
 def _view_major(bags):
   """(b, k, d) -> (kb, d): all first views, then all second views, and so on."""
   return tf.concat(tf.unstack(bags, axis=1), axis=0)

@@ -28,8 +28,6 @@ BEFORE = {
   "warmup_steps": None,
   "mask_same_patient": False,
   "views_per_bag": 2,
-  "micle_weight": None,
-  "pair_across": None,
 }
 _KINDS = {dict: "object", list: "list"}
 _INDEX = re.compile(r"ckpt-([0-9]+)\.index")

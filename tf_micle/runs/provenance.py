@@ -25,7 +25,12 @@ _PACKAGES = (
 # How far a run goes; it may go further than was asked for at first.
 _ONLY_MORE = ("train_steps", "train_epochs")
 # Flags that were taken out, with the value that changed nothing.
-_GONE = {"decoupled_loss": False, "pair_by": None}
+_GONE = {
+  "decoupled_loss": False,
+  "pair_by": None,
+  "pair_across": None,
+  "micle_weight": None,
+}
 _OTHER = {
   "data_digest": "other training data",
   "picked_on_digest": "other data to pick the checkpoint on",
