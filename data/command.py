@@ -47,7 +47,10 @@ def run(
   try:
     rest = values(list(argv))[1:]
     if rest:
-      raise flags.Error(f"Expected flags only. Received: {' '.join(rest)!r}.")
+      raise flags.Error(
+        "Expected flags only (a path with spaces in quotes). Received: "
+        f"{' '.join(rest)!r}."
+      )
     if not values.help:
       check(values)
   except flags.Error as error:

@@ -38,7 +38,10 @@ def parse(argv, values=flags.FLAGS):
       break
     argv = kept
   if not problems and len(rest) > 1:
-    problems = [f"Expected flags only. Received: {' '.join(rest[1:])}"]
+    problems = [
+      "Expected flags only (a path with spaces in quotes). Received: "
+      f"{' '.join(rest[1:])}"
+    ]
   if problems:
     raise UsageError(problems)
   return rest

@@ -20,6 +20,11 @@ _KEYS = {
   "setting": ("flags",),
   "arm": ("pretrain", "checkpoint", "finetune", "settings"),
 }
+_NUMBERS = {
+  "seeds": "different whole numbers from 0 on",
+  "label_draws": "a whole number from 1 on",
+  "label_fractions": "different numbers above 0 and up to 1, such as 0.1",
+}
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 
@@ -245,7 +250,7 @@ class _File:
       found = tuple(map(kind, texts))
       if all(map(holds, found)) and len(set(found)) == len(found):
         return found
-    self._expect(False, f"numbers in range for {key}", " ".join(texts))
+    self._expect(False, f"{_NUMBERS[key]} for {key}", " ".join(texts))
     return (kind(default),)
 
   def _check_names(self):

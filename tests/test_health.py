@@ -235,6 +235,8 @@ def test_step_0_is_measured_before_anything_is_learnt(pretrain):
 
 def test_without_a_validation_split_a_line_says_so(pretrain, caplog):
   caplog.set_level("INFO")
+  pretrain("both", train_split="train+validation", train_steps=0)
+  assert "validation is trained on too" in caplog.text
   rows = pretrain(eval_split="dev", lineareval_while_pretraining=False)
   assert not any(map(health, rows))
   assert caplog.text.count("No health checks: ") == 1

@@ -99,6 +99,13 @@ def _health(mode, data, probed, views_a_step, batches):
     why_not = why_not or f"{source.name} has no images."
     logging.info("No health checks: %s", why_not)
     return None
+  seen = {*mode.train_split.split("+")} & {*mode.eval_split.split("+")}
+  if seen:
+    logging.warning(
+      "%s is trained on too: health checks and probe are not of held-out "
+      "images. Name another --eval_split.",
+      "+".join(sorted(seen)),
+    )
   return HealthChecks(
     source,
     data.held_out,
