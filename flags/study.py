@@ -160,7 +160,12 @@ class _File:
       + self._checked(f"[{section}] pretrain", line, ("pretrain",))
       for line in filter(None, map(str.strip, lines))
     )
-    lengths = {"--train_" in " ".join(stage) for stage in stages}
+    lengths = {
+      any(
+        flag.startswith(("--train_steps", "--train_epochs")) for flag in stage
+      )
+      for stage in stages
+    }
     self._expect(
       len(lengths) < 2,
       f"a stage a line for pretrain of [{section}], with --train_steps or "

@@ -202,7 +202,10 @@ pretrain =
 @pytest.mark.parametrize(
   ("text", "expected"),
   [
-    ("pretrain =\n  --train_steps=3\n  --use_micle", "in each or in none"),
+    (
+      "pretrain =\n  --train_steps=3\n  --use_micle --train_batch_size=4",
+      "in each or in none",
+    ),
     ("finetune = --unit=bag\n[arm y]", "one --unit for all"),
     ("finetune = --train_split=train+test", "one --train_split for all"),
     ("finetune = --eval_split=test", "no run is trained on or picked by"),
