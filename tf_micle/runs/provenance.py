@@ -58,9 +58,9 @@ def changed_flags(run_dir, *, flags, may_change):
   if not before:
     path = os.path.join(run_dir, run_folder.FLAGS)
     raise run_folder.damaged(path, "checkpoints without it")
-  mode = before.get("mode", flags["mode"])
-  if mode != flags["mode"]:
-    return [f"a run of --mode={mode}, and --mode={flags['mode']}"]
+  mode, now = (one.get("mode") for one in (before, flags))
+  if mode != now:
+    return [f"a run of --mode={mode}, and --mode={now}"]
   changed = [
     f"--{name}: was {before[name]!r}, is {value!r}"
     for name, value in sorted(flags.items())
