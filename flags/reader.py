@@ -41,7 +41,7 @@ MODULES = (
   studying,
 )
 
-_RECIPES = os.path.join(os.path.dirname(__file__), "recipes")
+RECIPES = os.path.join(os.path.dirname(__file__), "recipes")
 # Steps or epochs: who gives one means it instead of the other.
 _OTHER = {
   **checks.EITHER_OR,
@@ -214,7 +214,7 @@ def _method(earlier):
 
 def _fill_from_recipe(recipe, settled):
   """Takes what is not settled from a flag file; returns what then is."""
-  path = os.path.join(_RECIPES, f"{recipe}.flags")
+  path = os.path.join(RECIPES, f"{recipe}.flags")
   taken = set()
   for line in FLAGS.read_flags_from_files([f"--flagfile={path}"]):
     name, _, value = line.lstrip("-").partition("=")

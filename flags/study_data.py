@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import hashlib
-import os
 import pathlib
+
+from flags import reader
 
 
 def digest_of(folder):
@@ -41,11 +41,9 @@ class StudyData:
       return (
         digest_of(self.data_dir) or f"demo False, dataset {self.datasets[0]}"
       )
-    recipes = os.path.join(os.path.dirname(__file__), "recipes", "demo*.flags")
-    texts = (
-      pathlib.Path(one).read_bytes() for one in sorted(glob.glob(recipes))
-    )
-    return hashlib.sha256(b"".join(texts)).hexdigest()
+    recipes = sorted(pathlib.Path(reader.RECIPES).glob("demo*.flags"))
+    texts = b"".join(recipe.read_bytes() for recipe in recipes)
+    return hashlib.sha256(texts).hexdigest()
 
   def problems(self, sets, describe):
     """Yields a line for what is not there, or does not go together.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import tempfile
 
@@ -64,11 +63,12 @@ def values_of(mode, given, *, demo, starts=False):
     demo: whether it takes the built-in demo.
     starts: whether it starts from weights.
   """
-  folder = os.path.join(os.path.dirname(__file__), "recipes")
   names = _RECIPES[mode][0 if demo else 1 :]
   if starts and mode == "finetune":
     names = [_FROM_WEIGHTS, *names]
-  recipes = [f"--flagfile={folder}/{name}.flags" for name in reversed(names)]
+  recipes = [
+    f"--flagfile={reader.RECIPES}/{name}.flags" for name in reversed(names)
+  ]
   values = reader.fresh()
   parsing.parse(["run.py", *recipes], values)
   for name in values:

@@ -57,7 +57,7 @@ class FileViews:
 
   @functools.cached_property
   def _in_one_graph(self):
-    """`decoded`, traced: a tenth of the time of its operations one by one."""
+    """`decoded`, traced, which takes less time than its operations alone."""
     return tf.function(
       self.decoded,
       input_signature=[tf.TensorSpec((), tf.string)],

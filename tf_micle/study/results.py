@@ -141,25 +141,23 @@ def _over_folds(parts):
   (Forman and Scholz 2010). Top-1 is over all items.
   """
   ends = np.cumsum([len(part) for part in parts])[:-1]
+  columns = ("labels", "probabilities")
+  *_, of_all = metrics.prepared(
+    *(np.concatenate([getattr(part, c) for part in parts]) for c in columns)
+  )
   of_folds = [
-    resampled_metrics.of_weights(part.labels, part.probabilities)
+    resampled_metrics.of_classes(part.labels, part.probabilities)
     for part in parts
   ]
 
   def statistic(weights):
     split = np.split(weights, ends, axis=1)
-    found = [of(own) for of, own in zip(of_folds, split)]
-    auroc = np.stack([one["auroc"] for one in found], axis=-1)  # (B, C, folds)
+    auroc = [
+      [auroc for auroc, *_ in of_classes(own)]
+      for of_classes, own in zip(of_folds, split)
+    ]  # folds, C, (B,)
     mean = metrics.mean_of_defined
-    scores = {"mean_auroc": mean(mean(auroc))}
-    if "top1" in found[0]:
-      counts = [(of.labels >= 0) @ own.T for of, own in zip(parts, split)]
-      right = [
-        np.where(count > 0, one["top1"], 0) * count
-        for one, count in zip(found, counts)
-      ]
-      scores["top1"] = metrics.ratio(sum(right), sum(counts))
-    return scores
+    return of_all(weights) | {"mean_auroc": mean(mean(np.transpose(auroc)))}
 
   return statistic
 

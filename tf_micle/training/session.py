@@ -256,14 +256,14 @@ def _conclude(session, plan, model, selection, stop):
 
 def _at_start(session, plan, model, log):
   """Returns what a new run calls after its first step, for that before it."""
-  initial = model.get_weights() if plan.health else None
+  initial = [model.get_weights()] if plan.health else []
 
   def at_start():
     _draw_views(session, plan, model, log)
-    if not plan.health:
+    if not initial:
       return {}
     trained = model.get_weights()
-    model.set_weights(initial)
+    model.set_weights(initial.pop())  # Kept no longer than it is needed.
     scores = plan.health.begin(model, session.strategy)
     model.set_weights(trained)
     return scores
